@@ -1,0 +1,1 @@
+"""The ground floor: errors, slots, protocols, registries, randomness, progress, settings, executors."""

@@ -1,0 +1,152 @@
+"""What a component of each room takes and gives: arrays in, arrays out.
+
+A component is a frozen dataclass whose fields are its parameters. Beside them it declares
+class variables: ``revision`` (rises when its numbers change), ``random`` (whether it draws
+random numbers, so that its identity includes the seed) and ``cite``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+Matrix = NDArray[np.floating[Any]]  # (n, d)
+Vector = NDArray[np.floating[Any]]  # (n,)
+Codes = NDArray[np.integer[Any]]  # (n,) integer labels; -1 = missing
+Indices = NDArray[np.integer[Any]]
+Pixels = NDArray[np.uint8]  # (h, w, 3) or (b, h, w, 3), RGB
+Array = Matrix | sp.csr_matrix  # dense or sparse rows
+WindowEncoder = Callable[[Pixels], Matrix]  # (b, h, w, 3) → (b, d)
+
+
+@dataclass(frozen=True, eq=False)
+class Places:
+    """Where the observations lie.
+
+    Parameters
+    ----------
+    um
+        x and y in micrometres, shape (n, 2). NaN where the study has no physical scale is not allowed;
+        a study without a scale passes its own units and says so.
+    sample
+        Code of the section of each observation, shape (n,). Sections never neighbour each other.
+    grid
+        Array position (column, row) of spots on a regular array, shape (n, 2); None for cells.
+    lattice
+        ``square``, ``hex`` (Visium: every other array column is used in a row) or empty.
+    """
+
+    um: Matrix
+    sample: Codes
+    grid: Indices | None = None
+    lattice: Literal["square", "hex", ""] = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Counts:
+    """Raw counts with what their encoders may need to know.
+
+    Parameters
+    ----------
+    matrix
+        Raw integer counts, CSR, shape (n, g).
+    genes
+        Gene names, shape (g,).
+    batch
+        Code of the batch of each observation, shape (n,).
+    """
+
+    matrix: sp.csr_matrix
+    genes: NDArray[np.str_]
+    batch: Codes
+
+
+class Component(Protocol):
+    """What every component declares."""
+
+    revision: ClassVar[int]
+    random: ClassVar[bool]
+    cite: ClassVar[str]
+
+
+@runtime_checkable
+class GeneEncoder(Protocol):
+    """Counts → (n, d), dense or CSR."""
+
+    takes: ClassVar[Literal["counts"]]
+
+    def encode(self, counts: Counts, rng: np.random.Generator) -> Array: ...
+
+
+@runtime_checkable
+class PlaceEncoder(Protocol):
+    """Places → (n, d)."""
+
+    takes: ClassVar[Literal["places"]]
+
+    def encode(self, places: Places, rng: np.random.Generator) -> Matrix: ...
+
+
+@runtime_checkable
+class ImageEncoder(Protocol):
+    """Windows of pixels → (n, d), batch by batch; the caller crops, resizes and streams.
+
+    ``window_um`` is the side of the tissue seen, ``tile_px`` the side of the array received.
+    """
+
+    takes: ClassVar[Literal["windows"]]
+
+    @property
+    def window_um(self) -> float: ...
+
+    @property
+    def tile_px(self) -> int: ...
+
+    def load(self, device: str) -> WindowEncoder: ...
+
+
+@runtime_checkable
+class Aligner(Protocol):
+    """(n, d) and batch codes (n,) → (n, d)."""
+
+    def align(self, x: Matrix, batch: Codes, rng: np.random.Generator) -> Matrix: ...
+
+
+@runtime_checkable
+class Fuser(Protocol):
+    """Views by role, each (n, d), and their places → one (n, d)."""
+
+    def fuse(self, views: Mapping[str, Array], places: Places, rng: np.random.Generator) -> Matrix: ...
+
+
+@runtime_checkable
+class Clusterer(Protocol):
+    """(n, d) → cluster codes (n,), 0 … k-1."""
+
+    def cluster(self, x: Matrix, rng: np.random.Generator) -> Codes: ...
+
+
+@runtime_checkable
+class Refiner(Protocol):
+    """Cluster codes (n,) and places → cluster codes (n,)."""
+
+    def refine(self, labels: Codes, places: Places) -> Codes: ...
+
+
+@runtime_checkable
+class Metric(Protocol):
+    """Truth or space, and a guess → one float.
+
+    ``against`` says what the first argument is: ``truth`` (codes of shape (n,), none missing)
+    or ``space`` (a matrix of shape (n, d)).
+    """
+
+    against: ClassVar[Literal["truth", "space"]]
+    greater_is_better: ClassVar[bool]
+
+    def score(self, truth: Any, guess: Codes) -> float: ...

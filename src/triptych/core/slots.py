@@ -1,0 +1,63 @@
+"""Where arrays live in the table: the names of slots, and their grammar.
+
+A slot is ``container:key``; a view's key reads left to right as its history,
+``X_<view>(.<maker>)*``, e.g. ``obsm:X_img.uni2-h.harmony``.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from triptych.core.errors import RecipeError
+
+CONTAINERS: Final = ("layers", "obs", "obsm", "obsp")
+KEY: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]*")
+
+COUNTS: Final = "layers:counts"  # raw integer counts, CSR
+SAMPLE: Final = "obs:sample"  # one section
+DONOR: Final = "obs:donor"  # unit of splitting
+BATCH: Final = "obs:batch"  # nuisance that aligners remove
+TRUTH: Final = "obs:truth"  # known labels; missing = unlabelled
+SPATIAL: Final = "obsm:spatial"  # full-resolution pixels, x then y
+SPATIAL_UM: Final = "obsm:spatial_um"  # micrometres, x then y
+IMAGE: Final = "image"  # the section's pixels, beside the table
+UNS: Final = "triptych"  # key in uns of everything the package keeps
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A parsed slot name.
+
+    Parameters
+    ----------
+    container
+        One of `CONTAINERS`.
+    key
+        The name inside the container.
+    """
+
+    container: str
+    key: str
+
+    def __str__(self) -> str:
+        return f"{self.container}:{self.key}"
+
+    @classmethod
+    def parse(cls, text: str) -> Slot:
+        """Read ``container:key``.
+
+        Raises
+        ------
+        RecipeError
+            When the text does not follow the grammar.
+        """
+        container, colon, key = text.partition(":")
+        if not colon or container not in CONTAINERS or not KEY.fullmatch(key):
+            raise RecipeError(
+                f"«{text}» is not a slot.",
+                f"A slot is container:key, with a container of {', '.join(CONTAINERS)} "
+                "and a key of letters, digits, '_', '-' and '.', e.g. obsm:X_rna.pca.",
+            )
+        return cls(container, key)

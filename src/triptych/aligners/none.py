@@ -18,6 +18,6 @@ class Unaligned:
     random: ClassVar[bool] = False
     cite: ClassVar[str] = ""
 
-    def align(self, x: Matrix, batch: Codes, rng: np.random.Generator) -> Matrix:  # noqa: ARG002
+    def align(self, x: Matrix, batch: Codes, rng: np.random.Generator) -> Matrix:
         """Return ``x``, shape (n, d)."""
         return x

@@ -28,6 +28,4 @@ def need(module: str, extra: str) -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name is None or module.split(".")[0] != error.name.split(".")[0]:
             raise
-        raise MissingExtraError(
-            f"{module} is not installed.", f"pip install 'triptych[{extra}]'"
-        ) from error
+        raise MissingExtraError(f"{module} is not installed.", f"pip install 'triptych[{extra}]'") from error

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
+from typing import Any, ClassVar, Literal, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import scipy.sparse as sp
@@ -20,7 +20,7 @@ Vector = NDArray[np.floating[Any]]  # (n,)
 Codes = NDArray[np.integer[Any]]  # (n,) integer labels; -1 = missing
 Indices = NDArray[np.integer[Any]]
 Pixels = NDArray[np.uint8]  # (h, w, 3) or (b, h, w, 3), RGB
-Array = Matrix | sp.csr_matrix  # dense or sparse rows
+Array: TypeAlias = Matrix | sp.csr_matrix  # dense or sparse rows
 WindowEncoder = Callable[[Pixels], Matrix]  # (b, h, w, 3) → (b, d)
 
 

@@ -108,7 +108,7 @@ class Registry:
             raise
         if not isinstance(component, self.protocols):
             wanted = " or ".join(protocol.__name__ for protocol in self.protocols)
-            raise RecipeError(f"{self.entries[name].value} is not a component of {self.room}: it is no {wanted}.")
+            raise RecipeError(f"{self.entries[name].value} is not one of the {self.room}: it is no {wanted}.")
         return component
 
 

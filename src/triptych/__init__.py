@@ -1,7 +1,40 @@
-"""Three views of one tissue: genes, image, place; aligned, fused, and scored honestly."""
+"""Three views of one tissue: genes, image, place; aligned, fused, and scored honestly.
+
+>>> import triptych as tp                                   # doctest: +SKIP
+>>> table = tp.read("her2st", samples=["B1", "C1"])         # doctest: +SKIP
+>>> tp.run("smooth-gaussian", table, out="out")             # doctest: +SKIP
+"""
 
 from __future__ import annotations
 
+from importlib import import_module
 from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from triptych.pipeline.recipe import load as load_recipe
+    from triptych.runs import How, read, run
+    from triptych.verbs import align, cluster, encode, fuse, refine, score
 
 __version__ = version("triptych")
+__all__ = [
+    "How", "align", "cluster", "encode", "fuse", "load_recipe", "read", "refine", "run", "score",
+]  # fmt: skip
+
+_HOME = {
+    **dict.fromkeys(("encode", "align", "fuse", "cluster", "refine", "score"), ("triptych.verbs", "")),
+    **dict.fromkeys(("read", "run", "How"), ("triptych.runs", "")),
+    "load_recipe": ("triptych.pipeline.recipe", "load"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is asked for when it is asked for, so that ``import triptych`` stays light."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'triptych' has no attribute '{name}'")
+    module, own = _HOME[name]
+    return getattr(import_module(module), own or name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOME])

@@ -1,0 +1,34 @@
+"""Arguments and options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from triptych.readers.layouts import ReadOptions
+
+Recipe = Annotated[str, typer.Argument(help="A recipe's name, or the path of a YAML file.")]
+Data = Annotated[str, typer.Argument(help="A file, a folder, a study manifest, or «toy».")]
+Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for table, scores, figures and report.")]
+Changes = Annotated[
+    list[str] | None, typer.Option("--set", help="TARGET.KEY=VALUE, e.g. fuse.window=7; repeatable.")
+]
+Samples = Annotated[str, typer.Option("--samples", help="Samples by name, with commas; all by default.")]
+Truth = Annotated[str, typer.Option("--truth", help="Column of the known labels.")]
+Unlabelled = Annotated[
+    str | None, typer.Option("--unlabelled", help="Labels that mean «not labelled», with commas.")
+]
+Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Instead of the recipe's own.")]
+PerSample = Annotated[bool, typer.Option("--per-sample", help="Each sample as a study of its own.")]
+Executor = Annotated[str, typer.Option("--executor", help="serial, threads[:N], dask[:ADDRESS].")]
+NoCache = Annotated[bool, typer.Option("--no-cache", help="Run every step, keep nothing.")]
+
+
+def reading(samples: str, truth: str, unlabelled: str | None) -> ReadOptions:
+    """Options of reading, from their text."""
+    chosen = tuple(name.strip() for name in samples.split(",") if name.strip())
+    if unlabelled is None:
+        return ReadOptions(samples=chosen, truth=truth)
+    return ReadOptions(samples=chosen, truth=truth, unlabelled=tuple(unlabelled.split(",")))

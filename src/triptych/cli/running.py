@@ -1,0 +1,81 @@
+"""Commands that bind a recipe to data: run, plan, check."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from triptych.cli import options, tables
+
+
+def run(
+    recipe: options.Recipe,
+    data: options.Data,
+    out: options.Out,
+    changes: options.Changes = None,
+    samples: options.Samples = "",
+    truth: options.Truth = "",
+    unlabelled: options.Unlabelled = None,
+    seed: options.Seed = None,
+    per_sample: options.PerSample = False,
+    executor: options.Executor = "serial",
+    no_cache: options.NoCache = False,
+) -> None:
+    """Run a recipe on data and write table, scores, figures and report."""
+    from triptych.core.executors import executor as named
+    from triptych.runs import How, finish, load, read_table
+
+    ready = load(recipe, changes or ())
+    ready = ready if seed is None else ready.model_copy(update={"seed": seed})
+    how = How(per_sample=per_sample, cached=not no_cache, executor=named(executor))
+    with tables.progress():
+        table = read_table(data, options.reading(samples, truth, unlabelled))
+        record = finish(ready, table, data, out=out, how=how)
+    tables.show_run(record, out)
+
+
+def plan(
+    recipe: options.Recipe,
+    data: options.Data,
+    changes: options.Changes = None,
+    samples: options.Samples = "",
+    truth: options.Truth = "",
+    unlabelled: options.Unlabelled = None,
+    seed: options.Seed = None,
+    per_sample: options.PerSample = False,
+) -> None:
+    """Show what would run, and what is already in the cache; runs nothing."""
+    from triptych.core.settings import cache_dir
+    from triptych.pipeline.cache import Cache
+    from triptych.pipeline.plan import plan as planned
+    from triptych.pipeline.study import Study
+    from triptych.runs import load, read_table
+
+    ready = load(recipe, changes or ())
+    ready = ready if seed is None else ready.model_copy(update={"seed": seed})
+    study = Study(read_table(data, options.reading(samples, truth, unlabelled)))
+    tables.show_plan(planned(ready, study, Cache(cache_dir()), per_sample=per_sample))
+
+
+def check(recipe: options.Recipe, changes: options.Changes = None) -> None:
+    """Check a recipe without data: names, parameters, and which step feeds which."""
+    from triptych.pipeline.recipe import load
+    from triptych.pipeline.wiring import check as wired
+
+    ready = load(recipe, changes or ())
+    wired(ready)
+    typer.echo(f"{ready.name}: {len(ready.steps)} steps, no fault")
+
+
+def report(
+    out: Annotated[Path, typer.Argument(help="The folder of a finished run.")],
+) -> None:
+    """Write the report of a finished run again, from its table and provenance."""
+    from triptych.runs import rewrite_report
+
+    typer.echo(rewrite_report(out))
+
+
+COMMANDS = (run, plan, check, report)

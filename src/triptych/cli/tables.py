@@ -1,0 +1,76 @@
+"""What the command line prints: progress on stderr, tables on stdout."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from triptych.core.progress import listening
+
+WIDTH = 140
+
+
+def console() -> Console:
+    """Stdout; a fixed width where it is no terminal, so that tables are not cut in logs."""
+    plain = Console()
+    return plain if plain.is_terminal else Console(width=WIDTH, highlight=False)
+
+
+@contextmanager
+def progress() -> Iterator[None]:
+    """Bars on stderr while the block runs."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def tell(label: str, done: int, total: int) -> None:
+            if label not in tasks:
+                tasks[label] = bars.add_task(label, total=total)
+            bars.update(tasks[label], completed=done, total=total)
+
+        with listening(tell):
+            yield
+
+
+def table(headers: list[str], rows: list[list[Any]]) -> None:
+    """Print a table."""
+    shown = Table(*headers, box=None, pad_edge=False, header_style="bold")
+    for row in rows:
+        shown.add_row(*[str(cell) for cell in row])
+    console().print(shown, markup=False)
+
+
+def show_plan(planned: list[Any]) -> None:
+    """Print a plan."""
+    rows = []
+    for step in planned:
+        states = [unit.state for unit in step.units]
+        counted = ", ".join(f"{state} {states.count(state)}" for state in dict.fromkeys(states))
+        reads = ", ".join(dict.fromkeys(step.reads.values()))
+        rows.append([step.index, step.step.do, step.step.use, reads, step.step.writes, step.over, counted])
+    table(["", "verb", "component", "reads", "writes", "over", "state"], rows)
+    for note in dict.fromkeys(note for step in planned for note in step.notes):
+        console().print(f"note: {note}", markup=False)
+
+
+def show_run(record: Any, out: Path) -> None:
+    """Print scores, warnings and where the report is."""
+    scores = record.scores
+    if not scores.empty:
+        wide = scores.pivot_table(index=["metric", "slot"], columns="sample", values="value", sort=False)
+        rows = [
+            [*name, *(f"{value:.3f}" for value in values)]
+            for name, values in zip(wide.index, wide.to_numpy(), strict=True)
+        ]
+        table(["metric", "of", *map(str, wide.columns)], rows)
+    for warning in record.warnings:
+        console().print(f"note: {warning}", markup=False)
+    console().print(
+        f"{record.seconds:.1f} s, peak {record.peak_mib:.0f} MiB; report: {out / 'report.html'}", markup=False
+    )

@@ -1,0 +1,1 @@
+"""Numpy and scipy that two rooms share."""

@@ -1,0 +1,1 @@
+"""The pipeline: recipes, plans, the cache and the runner; the only place where rooms meet."""

@@ -1,0 +1,152 @@
+"""The content-addressed cache: identity → array, written under a temporary name and renamed.
+
+A killed run leaves at most temporary folders, which never count as entries; so the next run resumes
+with every finished step, and nothing half-written is ever read.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from triptych.core.errors import CacheError
+from triptych.core.protocols import Array
+from triptych.pipeline.identity import of_file
+
+log = logging.getLogger(__name__)
+TEMPORARY = ".tmp-"
+STALE_S = 86_400
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One cached value.
+
+    Parameters
+    ----------
+    key
+        Identity.
+    bytes
+        Size on disk.
+    used
+        Last use, seconds since the epoch.
+    about
+        Verb, component and unit that made it.
+    """
+
+    key: str
+    bytes: int
+    used: float
+    about: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Cache:
+    """Arrays in a folder, by identity.
+
+    Parameters
+    ----------
+    folder
+        Made when first written to.
+    """
+
+    folder: Path
+
+    def _place(self, key: str) -> Path:
+        return self.folder / "steps" / key[:2] / key
+
+    def has(self, key: str) -> bool:
+        """Whether there is an entry."""
+        return (self._place(key) / "entry.json").is_file()
+
+    def get(self, key: str) -> Array | None:
+        """The value; None when there is none or when the entry is damaged, which is logged."""
+        place = self._place(key)
+        if not self.has(key):
+            return None
+        try:
+            entry = json.loads((place / "entry.json").read_text("utf-8"))
+            for name, digest in entry["files"].items():
+                if of_file(place / f"{name}.npy") != digest:
+                    raise ValueError(f"{name}.npy was changed")
+            arrays = {n: np.load(place / f"{n}.npy", allow_pickle=False) for n in entry["files"]}
+        except (OSError, ValueError, KeyError) as error:
+            log.warning("cache entry %s is damaged (%s) and is made again", key[:12], error)
+            return None
+        os.utime(place / "entry.json")
+        if "value" in arrays:
+            return arrays["value"]
+        parts = (arrays["data"], arrays["indices"], arrays["indptr"])
+        return sp.csr_matrix(parts, shape=tuple(arrays["shape"]))
+
+    def put(self, key: str, value: Array, about: Mapping[str, Any]) -> None:
+        """Store a value.
+
+        Raises
+        ------
+        CacheError
+            When the folder cannot be written.
+        """
+        place = self._place(key)
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            made = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=place.parent))
+            files = {}
+            for name, array in _parts(value).items():
+                np.save(made / f"{name}.npy", array, allow_pickle=False)
+                files[name] = of_file(made / f"{name}.npy")
+            (made / "entry.json").write_text(json.dumps({"files": files, "about": dict(about)}), "utf-8")
+            if place.exists():
+                shutil.rmtree(place)
+            made.rename(place)
+        except OSError as error:
+            raise CacheError(
+                f"The cache at {self.folder} cannot be written: {error}.",
+                "Set TRIPTYCH_CACHE_DIR to a folder that can.",
+            ) from error
+
+    def entries(self) -> Iterator[Entry]:
+        """Every entry."""
+        for path in sorted(self.folder.glob("steps/*/*/entry.json")):
+            if path.parent.name.startswith(TEMPORARY):
+                continue
+            size = sum(item.stat().st_size for item in path.parent.iterdir())
+            try:
+                about = json.loads(path.read_text("utf-8"))["about"]
+            except (ValueError, KeyError):
+                about = {"do": "damaged"}
+            yield Entry(path.parent.name, size, path.stat().st_mtime, about)
+
+    def prune(self, *, older_s: float = 0.0) -> tuple[int, int]:
+        """Remove entries not used for ``older_s`` seconds, and what killed runs left; count and bytes."""
+        now, count, size = time.time(), 0, 0
+        for entry in list(self.entries()):
+            if now - entry.used >= older_s:
+                shutil.rmtree(self._place(entry.key))
+                count, size = count + 1, size + entry.bytes
+        for left in self.folder.glob(f"steps/*/{TEMPORARY}*"):
+            if now - left.stat().st_mtime > min(older_s, STALE_S):
+                shutil.rmtree(left)
+        return count, size
+
+
+def _parts(value: Array) -> dict[str, np.ndarray[Any, Any]]:
+    if not sp.issparse(value):
+        return {"value": np.ascontiguousarray(value)}
+    return {
+        "data": value.data,
+        "indices": value.indices,
+        "indptr": value.indptr,
+        "shape": np.asarray(value.shape),
+    }

@@ -1,0 +1,128 @@
+"""The output folder: claimed before anything runs, filled in one go, never half-written."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from anndata import AnnData, read_h5ad
+
+from triptych.core.checks import listing
+from triptych.core.errors import DataError, OutputError
+from triptych.pipeline.recipe import Recipe
+from triptych.pipeline.record import SCORE_COLUMNS, RunRecord, StepRecord
+
+PROVENANCE = "provenance.json"
+STAGING = ".triptych-"
+
+
+def claim(out: Path, recipe: str, data_identity: str) -> None:
+    """Check that a run may write here.
+
+    Raises
+    ------
+    OutputError
+        When the folder cannot be written, or holds another study, another recipe, or files of someone else.
+    """
+    try:
+        existed = out.exists()
+        out.mkdir(parents=True, exist_ok=True)
+        probe = Path(tempfile.mkdtemp(prefix=STAGING, dir=out))
+        probe.rmdir()
+        if not existed:
+            out.rmdir()
+    except OSError as error:
+        raise OutputError(
+            f"{out} cannot be written: {error.strerror}.", "Choose another folder with -o."
+        ) from error
+    held = [item.name for item in out.iterdir() if not item.name.startswith(STAGING)] if existed else []
+    if not held:
+        return
+    if PROVENANCE not in held:
+        raise OutputError(
+            f"{out} holds files that are no run: {listing(held, 5)}.", "Choose an empty folder with -o."
+        )
+    before = json.loads((out / PROVENANCE).read_text("utf-8"))
+    if before.get("data_identity") != data_identity:
+        raise OutputError(
+            f"{out} holds another study ({before.get('data')}, recipe {before.get('recipe')}).",
+            "Choose another folder with -o.",
+        )
+    if before.get("recipe") != recipe:
+        raise OutputError(
+            f"{out} holds a run of the recipe {before.get('recipe')}, not of {recipe}.",
+            "Choose another folder with -o.",
+        )
+
+
+@contextmanager
+def filling(out: Path) -> Iterator[Path]:
+    """A staging folder inside ``out`` whose content replaces the old one when the block ends well."""
+    out.mkdir(parents=True, exist_ok=True)
+    for left in out.glob(f"{STAGING}*"):  # of a run that was killed while writing
+        shutil.rmtree(left)
+    staging = Path(tempfile.mkdtemp(prefix=STAGING, dir=out))
+    try:
+        yield staging
+        (out / PROVENANCE).unlink(missing_ok=True)
+        for item in sorted(staging.iterdir(), key=lambda path: path.name == PROVENANCE):
+            target = out / item.name
+            if target.is_dir():
+                shutil.rmtree(target)
+            item.replace(target)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def write(table: AnnData, record: RunRecord, recipe: Recipe, folder: Path) -> None:
+    """Write table, scores, recipe and provenance; that provenance is there means that all is."""
+    table.write_h5ad(folder / "table.h5ad", compression="gzip")
+    record.scores.to_csv(folder / "scores.csv", index=False)
+    (folder / "recipe.yaml").write_text(recipe.to_yaml(), "utf-8")
+    content = asdict(record)
+    content["scores"] = record.scores.astype(object).where(record.scores.notna(), None).to_dict("records")
+    (folder / PROVENANCE).write_text(json.dumps(content, indent=1), "utf-8")
+
+
+def read_record(out: Path) -> RunRecord:
+    """The record of a finished run.
+
+    Raises
+    ------
+    DataError
+        When the folder holds none, or a damaged one.
+    """
+    path = out / PROVENANCE
+    if not path.is_file():
+        raise DataError(
+            f"{out} holds no finished run: there is no {PROVENANCE}.", "Name the folder given to run -o."
+        )
+    try:
+        content: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        content["steps"] = [StepRecord(**step) for step in content["steps"]]
+        content["scores"] = pd.DataFrame(content["scores"], columns=list(SCORE_COLUMNS))
+        return RunRecord(**content)
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path} is damaged: {error}.", "Run again.") from error
+
+
+def read_table(out: Path) -> AnnData:
+    """The table of a finished run.
+
+    Raises
+    ------
+    DataError
+        When it is missing or damaged.
+    """
+    path = out / "table.h5ad"
+    try:
+        return read_h5ad(path)
+    except (OSError, KeyError, ValueError) as error:
+        raise DataError(f"{path} cannot be read: {error}.", "Run again.") from error

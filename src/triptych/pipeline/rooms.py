@@ -1,0 +1,20 @@
+"""Which room answers to which verb."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from triptych import aligners, clusterers, encoders, fusers, metrics, readers, refiners
+from triptych.core.registry import Registry
+
+BY_VERB: Final[dict[str, Registry]] = {
+    "encode": encoders.registry,
+    "align": aligners.registry,
+    "fuse": fusers.registry,
+    "cluster": clusterers.registry,
+    "refine": refiners.registry,
+    "score": metrics.registry,
+}
+BY_NAME: Final[dict[str, Registry]] = {
+    registry.room: registry for registry in (readers.registry, *BY_VERB.values())
+}

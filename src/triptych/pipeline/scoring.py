@@ -1,0 +1,108 @@
+"""Scores with what makes them readable: an interval, a floor (shuffled) and a ceiling (oracle)."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from triptych.core.protocols import Codes, Indices, Places, Vector
+from triptych.maths.bootstrap import block_interval, group_interval, spatial_blocks
+from triptych.pipeline.record import SCORE_COLUMNS
+
+MEAN: Final = "(mean)"
+FIELDS: Final = ("value", "low", "high", "n", "shuffled", "oracle")
+
+
+def score(metric: Any, *, against: Any, guess: Codes, places: Places, rng: np.random.Generator) -> Vector:
+    """Score one unit.
+
+    Parameters
+    ----------
+    metric
+        Of the room of metrics.
+    against
+        Codes of the truth, shape (n,), -1 = unlabelled and left out; or a space, shape (n, d).
+    guess
+        Codes, shape (n,).
+    places
+        Where the observations lie, for blocks of neighbours.
+    rng
+        Of the controls and the resampling.
+
+    Returns
+    -------
+    Shape (6,): value, low, high, n, value of the shuffled guess, value of the oracle.
+    The interval is NaN for a metric of a space, whose observations cannot be repeated.
+    """
+    if metric.against == "space":
+        shuffled = metric.score(against, rng.permutation(guess))
+        return np.array([metric.score(against, guess), np.nan, np.nan, len(guess), shuffled, np.nan])
+    known = np.flatnonzero(against >= 0)
+    truth, guess = against[known], guess[known]
+
+    def statistic(rows: Indices) -> float:
+        return float(metric.score(truth[rows], guess[rows]))
+
+    low, high = block_interval(statistic, _blocks(places, known), rng)
+    return np.array([
+        metric.score(truth, guess), low, high, len(known),
+        metric.score(truth, rng.permutation(guess)), metric.score(truth, truth),
+    ])  # fmt: skip
+
+
+def _blocks(places: Places, rows: Indices) -> Codes:
+    """Blocks within each sample."""
+    blocks = np.zeros(len(rows), dtype=np.int64)
+    start = 0
+    for sample in np.unique(places.sample[rows]):
+        mine = places.sample[rows] == sample
+        blocks[mine] = spatial_blocks(places.um[rows][mine]) + start
+        start = int(blocks[mine].max()) + 1
+    return blocks
+
+
+def rows_of(
+    values: dict[str, Vector], common: dict[str, Any], donors: dict[str, str], rng: np.random.Generator
+) -> list[dict[str, Any]]:
+    """Rows of the long table: one per unit, controls, and the mean over units.
+
+    Parameters
+    ----------
+    values
+        Unit → what `score` gave.
+    common
+        metric, slot, seed, protocol.
+    donors
+        Unit → donor.
+    rng
+        Of the interval of the mean.
+    """
+    rows = []
+    for unit, numbers in values.items():
+        named = dict(zip(FIELDS, (float(x) for x in numbers), strict=True))
+        own = {**common, "sample": unit, "donor": donors.get(unit, ""), "fold": "", "n": int(named["n"])}
+        rows.append({**own, "value": named["value"], "low": named["low"], "high": named["high"]})
+        rows += [
+            {**own, "slot": f"control:{control}", "value": named[control]}
+            for control in ("shuffled", "oracle")
+            if np.isfinite(named[control])
+        ]
+    if len(values) > 1:
+        rows.append({**common, "sample": MEAN, "donor": "", "fold": "", **_mean(values, donors, rng)})
+    return rows
+
+
+def _mean(values: dict[str, Vector], donors: dict[str, str], rng: np.random.Generator) -> dict[str, Any]:
+    """Mean over units; the interval resamples donors."""
+    each = np.array([numbers[0] for numbers in values.values()])
+    groups = np.unique([donors.get(unit, unit) for unit in values], return_inverse=True)[1]
+    low, high = group_interval(each, groups, rng)
+    return {"value": float(each.mean()), "low": low, "high": high, "n": len(each)}
+
+
+def table(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    """The long table; a control that several slots share stands once."""
+    frame = pd.DataFrame(rows, columns=list(SCORE_COLUMNS))
+    return frame.drop_duplicates(["metric", "slot", "sample", "seed"], ignore_index=True)

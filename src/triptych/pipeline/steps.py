@@ -1,0 +1,140 @@
+"""The steps a recipe is made of: one model per verb, closed to unknown keys.
+
+No edges are written. A step depends on whichever step last wrote a slot that it reads.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from triptych.core import slots
+from triptych.core.slots import Slot
+
+Over = Literal["sample", "study"]
+
+
+def _slot(text: str) -> str:
+    return str(Slot.parse(text))
+
+
+def _writable(container: str) -> AfterValidator:
+    def check(text: str) -> str:
+        slot = Slot.parse(text)
+        if slot.container not in container.split("|"):
+            raise ValueError(f"{text} must be written to {container.replace('|', ' or ')}")
+        if text in RESERVED:
+            raise ValueError(f"{text} belongs to the data and is never written")
+        return str(slot)
+
+    return AfterValidator(check)
+
+
+RESERVED = (
+    slots.COUNTS, slots.SAMPLE, slots.DONOR, slots.BATCH, slots.TRUTH, slots.SPATIAL, slots.SPATIAL_UM,
+)  # fmt: skip
+SlotName = Annotated[str, AfterValidator(_slot)]
+MatrixOut = Annotated[str, _writable("obsm|layers")]
+LabelsOut = Annotated[str, _writable("obs")]
+
+
+class BaseStep(BaseModel):
+    """What every step has: a component, its parameters, and whether it sees a sample or the study."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    default_over: ClassVar[Over] = "study"
+
+    use: str
+    params: dict[str, Any] = Field(default_factory=dict, alias="with")
+    over: Over | None = None
+
+    @property
+    def reads(self) -> dict[str, str]:
+        """Role → slot."""
+        return {}
+
+    @property
+    def writes(self) -> str:
+        """The slot written; empty for a score."""
+        return getattr(self, "to", "")
+
+
+class Encode(BaseStep):
+    """Counts, places or windows of pixels → a view. What it reads is the encoder's to say."""
+
+    do: Literal["encode"] = "encode"
+    to: MatrixOut
+
+
+class Align(BaseStep):
+    """A view without the nuisance of the batch."""
+
+    do: Literal["align"] = "align"
+    x: SlotName
+    batch: SlotName = slots.BATCH
+    to: MatrixOut
+
+    @property
+    def reads(self) -> dict[str, str]:
+        """The view and the batch."""
+        return {"x": self.x, "batch": self.batch}
+
+
+class Fuse(BaseStep):
+    """Views by role → one space."""
+
+    do: Literal["fuse"] = "fuse"
+    views: dict[str, SlotName] = Field(min_length=1)
+    to: MatrixOut
+
+    @property
+    def reads(self) -> dict[str, str]:
+        """The views in sorted order of their roles, and the places."""
+        return {**{f"views.{role}": self.views[role] for role in sorted(self.views)}, "places": slots.SPATIAL}
+
+
+class Cluster(BaseStep):
+    """A space → labels. ``oracle_k`` takes k from the known labels where there are any."""
+
+    do: Literal["cluster"] = "cluster"
+    x: SlotName
+    to: LabelsOut
+    oracle_k: bool = False
+
+    @property
+    def reads(self) -> dict[str, str]:
+        """The space."""
+        return {"x": self.x}
+
+
+class Refine(BaseStep):
+    """Labels and places → labels."""
+
+    default_over: ClassVar[Over] = "sample"
+    do: Literal["refine"] = "refine"
+    labels: SlotName
+    to: LabelsOut
+
+    @property
+    def reads(self) -> dict[str, str]:
+        """The labels and the places."""
+        return {"labels": self.labels, "places": slots.SPATIAL}
+
+
+class Score(BaseStep):
+    """Labels against the truth, or against the space ``x`` they should separate."""
+
+    default_over: ClassVar[Over] = "sample"
+    do: Literal["score"] = "score"
+    guess: SlotName
+    truth: SlotName = slots.TRUTH
+    x: SlotName | None = None
+
+    @property
+    def reads(self) -> dict[str, str]:
+        """The guess, and what it is held against."""
+        return {"guess": self.guess, **({"x": self.x} if self.x else {"truth": self.truth})}
+
+
+Step = Annotated[Encode | Align | Fuse | Cluster | Refine | Score, Field(discriminator="do")]

@@ -1,0 +1,264 @@
+"""The binder: the only place that moves arrays between the table and the components."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from anndata import AnnData
+
+from triptych.core import slots
+from triptych.core.checks import Faults, listing
+from triptych.core.errors import DataError, MissingSlotError
+from triptych.core.protocols import Array, Codes, Counts, Indices, Matrix, Places
+from triptych.core.slots import Slot
+from triptych.pipeline import identity
+
+STUDY: Final = "study"  # the unit of a step that sees every sample
+
+
+@dataclass(frozen=True, eq=False)
+class Pixels:
+    """Where the windows of one section are cropped.
+
+    Parameters
+    ----------
+    image
+        Reference of the section's image.
+    centres_px
+        x and y in the image's own pixels, shape (n, 2).
+    mpp
+        Micrometres per pixel of that image.
+    rows
+        Rows of the unit that the centres belong to, shape (n,).
+    """
+
+    image: str
+    centres_px: Matrix
+    mpp: float
+    rows: Indices
+
+
+class Study:
+    """A table with its samples, read and written by slot.
+
+    Parameters
+    ----------
+    table
+        As a reader returns it.
+
+    Raises
+    ------
+    DataError
+        When the table is not one that a reader has admitted.
+    """
+
+    def __init__(self, table: AnnData) -> None:
+        missing = [name for name in ("sample", "donor", "batch") if name not in table.obs]
+        if missing or slots.UNS not in table.uns or "spatial" not in table.obsm:
+            raise DataError(
+                f"The table is not a study: it lacks {listing(missing or ['uns:triptych or obsm:spatial'])}.",
+                "Read it with triptych.read, or write obs:sample, obs:donor, obs:batch and obsm:spatial.",
+            )
+        self.table = table
+        self._digests: dict[tuple[str, str], str] = {}
+
+    @cached_property
+    def samples(self) -> tuple[str, ...]:
+        """Names of the sections, in the order of their first observation."""
+        return tuple(str(name) for name in pd.unique(self.table.obs["sample"].astype(str)))
+
+    @cached_property
+    def _rows(self) -> dict[str, Indices]:
+        names = self.table.obs["sample"].astype(str).to_numpy()
+        return {name: np.flatnonzero(names == name) for name in self.samples}
+
+    @property
+    def about(self) -> pd.DataFrame:
+        """One row per sample: donor, image, image_scale, mpp, spot_um, pitch_um, lattice."""
+        return self.table.uns[slots.UNS]["samples"]
+
+    def rows(self, unit: str) -> Indices:
+        """Row numbers of a sample, or of the whole study."""
+        return np.arange(self.table.n_obs) if unit == STUDY else self._rows[unit]
+
+    def members(self, unit: str) -> Sequence[str]:
+        """The samples of a unit."""
+        return self.samples if unit == STUDY else (unit,)
+
+    # -- reading ---------------------------------------------------------------------------------
+
+    def has(self, slot: str) -> bool:
+        """Whether the table holds the slot."""
+        if slot == slots.IMAGE:
+            return bool((self.about["image"].astype(str) != "").all())
+        parsed = Slot.parse(slot)
+        return parsed.key in getattr(self.table, parsed.container)
+
+    def require(self, slot: str) -> None:
+        """Raise when a slot is absent.
+
+        Raises
+        ------
+        MissingSlotError
+            Saying what the container holds.
+        """
+        if self.has(slot):
+            return
+        if slot == slots.IMAGE:
+            without = [n for n in self.samples if not str(self.about.loc[n, "image"])]
+            raise MissingSlotError(
+                f"There is no image of {listing(without)}.",
+                "Put the images beside the data, choose the samples that have one with --samples, "
+                "or take a recipe without an image view, e.g. cross-sample-genes.",
+            )
+        parsed = Slot.parse(slot)
+        held = getattr(self.table, parsed.container).keys()
+        hint = f"Add a step that writes to: {slot}, or read a slot that is there."
+        if slot == slots.TRUTH:
+            hint = "Name the column of the known labels with --truth."
+        raise MissingSlotError(f"The table has no {slot}. {parsed.container} has: {listing(held)}.", hint)
+
+    def array(self, slot: str, unit: str) -> Array:
+        """A matrix slot, rows of one unit."""
+        self.require(slot)
+        parsed = Slot.parse(slot)
+        value = getattr(self.table, parsed.container)[parsed.key]
+        if isinstance(value, pd.DataFrame):
+            value = value.to_numpy()
+        return value if unit == STUDY else value[self.rows(unit)]
+
+    def codes(self, slot: str, unit: str) -> tuple[Codes, list[str]]:
+        """A label slot as codes within the unit, -1 = missing, and the names of the codes."""
+        self.require(slot)
+        column = self.table.obs[Slot.parse(slot).key].iloc[self.rows(unit)]
+        kept = column.astype("category").cat.remove_unused_categories()
+        return kept.cat.codes.to_numpy().astype(np.int64), [str(name) for name in kept.cat.categories]
+
+    def counts(self, unit: str) -> Counts:
+        """Raw counts of a unit."""
+        return Counts(
+            matrix=sp.csr_matrix(self.array(slots.COUNTS, unit)),
+            genes=self.table.var_names.to_numpy().astype(str),
+            batch=self.codes(slots.BATCH, unit)[0],
+        )
+
+    def places(self, unit: str) -> Places:
+        """Where a unit's observations lie; in the table's own unit where no µm are known."""
+        self.require(slots.SPATIAL)
+        um = slots.SPATIAL_UM if self.has(slots.SPATIAL_UM) else slots.SPATIAL
+        obs = self.table.obs.iloc[self.rows(unit)]
+        grid = obs[["array_col", "array_row"]].to_numpy(np.int64) if "array_col" in obs else None
+        lattices = set(self.about.loc[list(self.members(unit)), "lattice"].astype(str))
+        return Places(
+            um=np.asarray(self.array(um, unit), dtype=np.float64),
+            sample=self.codes(slots.SAMPLE, unit)[0],
+            grid=grid,
+            lattice=lattices.pop() if len(lattices) == 1 else "",  # type: ignore[arg-type]
+        )
+
+    def pixels(self, unit: str) -> list[Pixels]:
+        """What to crop, section by section.
+
+        Raises
+        ------
+        DataError
+            When an image has no resolution.
+        """
+        self.require(slots.IMAGE)
+        faults = Faults("images")
+        order = {row: number for number, row in enumerate(self.rows(unit))}
+        found = []
+        for name in self.members(unit):
+            about = self.about.loc[name]
+            scale = float(about["image_scale"])
+            if not faults.check(np.isfinite(float(about["mpp"])), f"{name} has no µm per pixel"):
+                continue
+            found.append(
+                Pixels(
+                    image=str(about["image"]),
+                    centres_px=np.asarray(self.array(slots.SPATIAL, name)) * scale,
+                    mpp=float(about["mpp"]) / scale,
+                    rows=np.array([order[row] for row in self.rows(name)]),
+                )
+            )
+        faults.raise_if_any(DataError, "Give mpp in a study manifest.")
+        return found
+
+    # -- identity --------------------------------------------------------------------------------
+
+    def digest(self, slot: str, unit: str) -> str:
+        """Identity of what the data hold: per sample, so that adding a sample keeps the others' results."""
+        if unit == STUDY:
+            return identity.of_json([[name, self.digest(slot, name)] for name in self.samples])
+        if (slot, unit) not in self._digests:
+            self._digests[slot, unit] = self._digest(slot, unit)
+        return self._digests[slot, unit]
+
+    def _digest(self, slot: str, unit: str) -> str:
+        if slot == slots.IMAGE:
+            about = self.about.loc[unit]
+            path = Path(str(about["image"]).split("::")[0])
+            part = str(about["image"]).partition("::")[2]
+            scale = [float(about["mpp"]), float(about["image_scale"])]
+            return identity.of_json([identity.of_file(path), part, scale])
+        if slot == slots.COUNTS:
+            genes = identity.of_array(self.table.var_names.to_numpy().astype(str))
+            return identity.of_json([genes, identity.of_array(self.array(slot, unit))])
+        if slot == slots.SPATIAL:
+            places = self.places(unit)
+            grid = identity.of_array(places.grid) if places.grid is not None else ""
+            px = identity.of_array(self.array(slot, unit))
+            return identity.of_json([px, identity.of_array(places.um), grid, places.lattice])
+        parsed = Slot.parse(slot)
+        if parsed.container == "obs":
+            return identity.of_array(self.table.obs[parsed.key].iloc[self.rows(unit)].astype(object))
+        return identity.of_array(self.array(slot, unit))
+
+    @property
+    def identity(self) -> str:
+        """Identity of the whole study: names, counts, places and known labels."""
+        names = identity.of_array(self.table.obs_names.to_numpy().astype(str))
+        read = [s for s in (slots.COUNTS, slots.SPATIAL, slots.TRUTH) if self.has(s)]
+        return identity.of_json([names, self.samples, [self.digest(s, STUDY) for s in read]])
+
+    # -- writing ---------------------------------------------------------------------------------
+
+    def write(self, slot: str, values: dict[str, Array]) -> None:
+        """Put what the units of a step made into the table.
+
+        Parameters
+        ----------
+        slot
+            Where to.
+        values
+            Unit → array, rows in the order of `rows`.
+        """
+        value = self._assembled(values)
+        parsed = Slot.parse(slot)
+        if parsed.container == "obs":
+            names = [str(code) for code in range(int(value.max()) + 1)]
+            self.table.obs[parsed.key] = pd.Categorical.from_codes(value, categories=names)
+        else:
+            getattr(self.table, parsed.container)[parsed.key] = value
+
+    def _assembled(self, values: dict[str, Array]) -> Any:
+        if set(values) == {STUDY}:
+            return values[STUDY]
+        widths = {name: value.shape[1:] for name, value in values.items()}
+        if len(set(widths.values())) > 1:
+            raise DataError(
+                f"The samples gave views of different widths: {widths}.",
+                "Fewer components, or one step over the study.",
+            )
+        order = np.argsort(np.concatenate([self.rows(name) for name in values]), kind="stable")
+        parts = list(values.values())
+        if sp.issparse(parts[0]):
+            return sp.vstack(parts, format="csr")[order]
+        return np.concatenate(parts)[order]

@@ -1,0 +1,80 @@
+"""Which step feeds which: slots nobody writes and views nobody reads, found before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from triptych.core import slots
+from triptych.core.checks import Faults, nearest
+from triptych.core.errors import RecipeError
+from triptych.pipeline.recipe import Recipe
+from triptych.pipeline.rooms import BY_VERB
+from triptych.pipeline.steps import BaseStep
+
+DATA = (slots.COUNTS, slots.SAMPLE, slots.DONOR, slots.BATCH, slots.TRUTH, slots.SPATIAL, slots.IMAGE)
+ENCODER_READS: dict[str, dict[str, str]] = {
+    "counts": {"counts": slots.COUNTS, "batch": slots.BATCH},
+    "places": {"places": slots.SPATIAL},
+    "windows": {"image": slots.IMAGE, "places": slots.SPATIAL},
+}
+
+
+def reads_of(step: Any, component: Any) -> dict[str, str]:
+    """Role → slot of everything a step reads."""
+    if step.do == "encode":
+        return ENCODER_READS[component.takes]
+    reads: dict[str, str] = step.reads
+    return reads
+
+
+def over_of(step: Any, component: Any, *, per_sample: bool) -> str:
+    """Whether a step sees one sample at a time, or the study."""
+    if per_sample:
+        return "sample"
+    if step.over:
+        return str(step.over)
+    if step.do == "encode" and component.takes != "counts":
+        return "sample"
+    return str(type(step).default_over) if isinstance(step, BaseStep) else "study"
+
+
+def check(recipe: Recipe, held: Callable[[str], bool] | None = None) -> None:
+    """Check that every slot read is written earlier or held by the data, and that every view is read.
+
+    Parameters
+    ----------
+    recipe
+        Valid in itself.
+    held
+        Whether the data hold a slot; None when there are no data yet: then slots of views and labels
+        that no step writes may come with the data, as long as no step writes them later.
+
+    Raises
+    ------
+    RecipeError
+        With every fault.
+    """
+    faults, written, unread = Faults(f"recipe {recipe.name}"), [], {}
+    later = [step.writes for step in recipe.steps if step.writes]
+    for number, step in enumerate(recipe.steps, start=1):
+        component = BY_VERB[step.do].make(step.use, step.params)
+        for role, slot in reads_of(step, component).items():
+            unread.pop(slot, None)
+            if slot in DATA or slot in written or (held is not None and held(slot)):
+                continue
+            if held is None and slot not in later:
+                continue
+            hint = nearest(slot, written) if written else ""
+            faults.add(f"step {number} ({step.do}) reads {slot} ({role}), which nothing has written. {hint}")
+        if step.writes:
+            if step.writes in unread:
+                faults.add(f"step {number} ({step.do}) overwrites {step.writes} before anything has read it.")
+            written.append(step.writes)
+            if step.do in {"encode", "align"}:
+                unread[step.writes] = number
+    used = any(step.do in {"fuse", "cluster"} for step in recipe.steps)
+    for slot, number in unread.items():
+        if used:
+            faults.add(f"step {number} writes {slot}, which no step reads. Remove the step, or read it.")
+    faults.raise_if_any(RecipeError)

@@ -1,0 +1,149 @@
+"""A whole run, from data on disk to a folder with table, scores, figures and report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from anndata import AnnData
+
+from triptych.core.executors import Executor, Serial
+from triptych.core.settings import cache_dir
+from triptych.pipeline import output
+from triptych.pipeline import run as runner
+from triptych.pipeline.cache import Cache
+from triptych.pipeline.recipe import Recipe, load
+from triptych.pipeline.record import RunRecord
+from triptych.pipeline.study import Study
+from triptych.readers.layouts import ReadOptions
+from triptych.readers.read import read as read_table
+from triptych.report.page import write_report
+
+
+@dataclass(frozen=True)
+class How:
+    """What does not change the numbers of a recipe, but how it is run.
+
+    Parameters
+    ----------
+    per_sample
+        Treat each sample as a study of its own.
+    cached
+        Take finished steps from the cache and keep new ones in it.
+    executor
+        How samples are mapped.
+    """
+
+    per_sample: bool = False
+    cached: bool = True
+    executor: Executor = Serial()
+
+    @property
+    def cache(self) -> Cache | None:
+        """The cache, unless it is not wanted."""
+        return Cache(cache_dir()) if self.cached else None
+
+
+def read(
+    data: str | Path, *, samples: Sequence[str] = (), truth: str = "", unlabelled: Sequence[str] | None = None
+) -> AnnData:
+    """Read a study of any recognised layout.
+
+    Parameters
+    ----------
+    data
+        A file, a folder, a study manifest, or ``toy``.
+    samples
+        Which samples; all by default.
+    truth
+        Column of the known labels; the first known name that is there by default.
+    unlabelled
+        Labels that mean "not labelled"; NA, undetermined, Removed and empty by default.
+
+    Returns
+    -------
+    One observation per row, see ARCHITECTURE.md for the slots.
+
+    Raises
+    ------
+    DataError
+        With every fault found.
+    """
+    options = ReadOptions(samples=tuple(samples), truth=truth)
+    if unlabelled is not None:
+        options = ReadOptions(samples=tuple(samples), truth=truth, unlabelled=tuple(unlabelled))
+    return read_table(data, options)
+
+
+def run(
+    recipe: str | Path | Recipe,
+    data: str | Path | AnnData,
+    *,
+    out: str | Path | None = None,
+    reading: ReadOptions | None = None,
+    changes: Sequence[str] = (),
+    seed: int | None = None,
+    how: How | None = None,
+) -> AnnData:
+    """Run a recipe.
+
+    Parameters
+    ----------
+    recipe
+        Name, path, or a recipe.
+    data
+        Anything `read` takes, or a table it returned, which is then written to in place.
+    out
+        Folder for table, scores, figures and report; None: only the table comes back.
+    reading
+        How to read the data.
+    changes
+        ``TARGET.KEY=VALUE``, e.g. ``fuse.window=7``.
+    seed
+        Instead of the recipe's own.
+    how
+        Cache, executor, per sample.
+
+    Returns
+    -------
+    The table with everything that the recipe wrote; scores in ``uns["triptych"]["scores"]``.
+
+    Raises
+    ------
+    TriptychError
+        See its sub-classes: each says what is wrong, what exists and what to do.
+    """
+    ready = recipe if isinstance(recipe, Recipe) else load(recipe, changes)
+    ready = ready if seed is None else ready.model_copy(update={"seed": seed})
+    table = data if isinstance(data, AnnData) else read_table(data, reading or ReadOptions())
+    name = "a table in memory" if isinstance(data, AnnData) else str(data)
+    finish(ready, table, name, out=Path(out) if out else None, how=how or How())
+    return table
+
+
+def finish(recipe: Recipe, table: AnnData, name: str, *, out: Path | None, how: How) -> RunRecord:
+    """Run on a table and fill the folder, if there is one."""
+    if out is not None:
+        output.claim(out, recipe.name, Study(table).identity)
+    record = runner.run(
+        recipe, table, data=name, cache=how.cache, executor=how.executor, per_sample=how.per_sample
+    )
+    if out is not None:
+        with output.filling(out) as folder:
+            output.write(table, record, recipe, folder)
+            write_report(table, record, folder)
+    return record
+
+
+def rewrite_report(out: Path) -> Path:
+    """Write figures and report of a finished run again.
+
+    Raises
+    ------
+    DataError
+        When the folder holds no finished run.
+    """
+    record = output.read_record(out)
+    table = output.read_table(out)
+    return write_report(table, record, out)

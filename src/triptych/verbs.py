@@ -1,0 +1,185 @@
+"""One verb per stage for notebooks: the same steps and the same binder as recipes, in place on the table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+from anndata import AnnData
+
+from triptych.core import slots
+from triptych.pipeline.recipe import Recipe, validated
+from triptych.pipeline.run import run
+
+
+def _apply(table: AnnData, step: Mapping[str, Any], seed: int) -> pd.DataFrame:
+    recipe: Recipe = validated({"name": "verb", "seed": seed, "steps": [dict(step)]}, f"tp.{step['do']}")
+    return run(recipe, table).scores
+
+
+def encode(table: AnnData, use: str, *, to: str, seed: int = 0, **params: Any) -> AnnData:
+    """Make a view of counts, places or windows of pixels.
+
+    Parameters
+    ----------
+    table
+        As `triptych.read` returns it.
+    use
+        Name of an encoder; ``triptych list encoders`` shows them.
+    to
+        Slot to write, e.g. ``obsm:X_rna.pca``.
+    seed
+        Of the encoder's draws.
+    params
+        Parameters of the encoder.
+
+    Returns
+    -------
+    The same table, with the view.
+
+    Raises
+    ------
+    UnknownComponentError
+        When there is no such encoder or parameter.
+    MissingSlotError
+        When the table lacks what the encoder reads.
+    """
+    _apply(table, {"do": "encode", "use": use, "to": to, "with": params}, seed)
+    return table
+
+
+def align(
+    table: AnnData, use: str, *, x: str, to: str, batch: str = slots.BATCH, seed: int = 0, **params: Any
+) -> AnnData:
+    """Remove the nuisance of the batch from a view.
+
+    Parameters
+    ----------
+    table
+        A study.
+    use
+        Name of an aligner.
+    x
+        Slot of the view.
+    to
+        Slot to write.
+    batch
+        Slot of the batch.
+    seed
+        Of the aligner's draws.
+    params
+        Parameters of the aligner.
+
+    Returns
+    -------
+    The same table, with the aligned view; a copy of the view where there is one batch.
+    """
+    _apply(table, {"do": "align", "use": use, "x": x, "batch": batch, "to": to, "with": params}, seed)
+    return table
+
+
+def fuse(
+    table: AnnData, use: str, *, views: Mapping[str, str], to: str, seed: int = 0, **params: Any
+) -> AnnData:
+    """Fuse views into one space.
+
+    Parameters
+    ----------
+    table
+        A study.
+    use
+        Name of a fuser.
+    views
+        Role → slot, e.g. ``{"rna": "obsm:X_rna.pca"}``.
+    to
+        Slot to write.
+    seed
+        Of the fuser's draws.
+    params
+        Parameters of the fuser.
+
+    Returns
+    -------
+    The same table, with the space.
+    """
+    _apply(table, {"do": "fuse", "use": use, "views": dict(views), "to": to, "with": params}, seed)
+    return table
+
+
+def cluster(table: AnnData, use: str, *, x: str, to: str, seed: int = 0, **params: Any) -> AnnData:
+    """Cluster a space.
+
+    Parameters
+    ----------
+    table
+        A study.
+    use
+        Name of a clusterer.
+    x
+        Slot of the space.
+    to
+        Slot of the labels, e.g. ``obs:domain``.
+    seed
+        Of the clusterer's draws.
+    params
+        Parameters of the clusterer.
+
+    Returns
+    -------
+    The same table, with the labels.
+    """
+    _apply(table, {"do": "cluster", "use": use, "x": x, "to": to, "with": params}, seed)
+    return table
+
+
+def refine(table: AnnData, use: str, *, labels: str, to: str, **params: Any) -> AnnData:
+    """Refine labels by their neighbours in space, sample by sample.
+
+    Parameters
+    ----------
+    table
+        A study.
+    use
+        Name of a refiner.
+    labels
+        Slot of the labels.
+    to
+        Slot to write.
+    params
+        Parameters of the refiner.
+
+    Returns
+    -------
+    The same table, with the refined labels.
+    """
+    _apply(table, {"do": "refine", "use": use, "labels": labels, "to": to, "with": params}, 0)
+    return table
+
+
+def score(
+    table: AnnData, use: str, *, guess: str, truth: str = slots.TRUTH, x: str | None = None, seed: int = 0
+) -> pd.DataFrame:
+    """Score labels against the truth, or against a space.
+
+    Parameters
+    ----------
+    table
+        A study.
+    use
+        Name of a metric.
+    guess
+        Slot of the labels.
+    truth
+        Slot of the known labels.
+    x
+        Slot of a space, for metrics of separation.
+    seed
+        Of the controls and the resampling.
+
+    Returns
+    -------
+    Rows of the long table: each sample with its interval, the shuffled and the oracle control, and the mean.
+    """
+    against = {"x": x} if x else {"truth": truth}
+    return _apply(table, {"do": "score", "use": use, "guess": guess, **against}, seed)

@@ -18,7 +18,7 @@ from triptych.pipeline.record import RunRecord
 from triptych.pipeline.study import Study
 from triptych.readers.layouts import ReadOptions
 from triptych.readers.read import read as read_table
-from triptych.report.page import write_report
+from triptych.report.write import write_report
 
 
 @dataclass(frozen=True)

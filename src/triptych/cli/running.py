@@ -25,13 +25,15 @@ def run(
 ) -> None:
     """Run a recipe on data and write table, scores, figures and report."""
     from triptych.core.executors import executor as named
-    from triptych.runs import How, finish, load, read_table
+    from triptych.pipeline.recipe import load
+    from triptych.readers.read import read
+    from triptych.runs import How, finish
 
     ready = load(recipe, changes or ())
     ready = ready if seed is None else ready.model_copy(update={"seed": seed})
     how = How(per_sample=per_sample, cached=not no_cache, executor=named(executor))
     with tables.progress():
-        table = read_table(data, options.reading(samples, truth, unlabelled))
+        table = read(data, options.reading(samples, truth, unlabelled))
         record = finish(ready, table, data, out=out, how=how)
     tables.show_run(record, out)
 
@@ -50,12 +52,13 @@ def plan(
     from triptych.core.settings import cache_dir
     from triptych.pipeline.cache import Cache
     from triptych.pipeline.plan import plan as planned
+    from triptych.pipeline.recipe import load
     from triptych.pipeline.study import Study
-    from triptych.runs import load, read_table
+    from triptych.readers.read import read
 
     ready = load(recipe, changes or ())
     ready = ready if seed is None else ready.model_copy(update={"seed": seed})
-    study = Study(read_table(data, options.reading(samples, truth, unlabelled)))
+    study = Study(read(data, options.reading(samples, truth, unlabelled)))
     tables.show_plan(planned(ready, study, Cache(cache_dir()), per_sample=per_sample))
 
 

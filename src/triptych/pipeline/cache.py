@@ -141,12 +141,8 @@ class Cache:
         return count, size
 
 
-def _parts(value: Array) -> dict[str, np.ndarray[Any, Any]]:
+def _parts(value: Any) -> dict[str, np.ndarray[Any, Any]]:
     if not sp.issparse(value):
         return {"value": np.ascontiguousarray(value)}
-    return {
-        "data": value.data,
-        "indices": value.indices,
-        "indptr": value.indptr,
-        "shape": np.asarray(value.shape),
-    }
+    shape = np.asarray(value.shape)
+    return {"data": value.data, "indices": value.indices, "indptr": value.indptr, "shape": shape}

@@ -69,7 +69,8 @@ def of_array(value: Any) -> str:
     elif isinstance(value, pd.DataFrame):
         parts = [value.columns.to_numpy().astype(str), value.to_numpy()]
     elif isinstance(value, pd.Series):
-        parts = [value.astype(object).where(value.notna(), "\0").to_numpy().astype(str)]
+        missing = value.isna().to_numpy()
+        parts = [missing, value.astype(object).where(~missing, "").to_numpy().astype(str)]
     else:
         parts = [np.asarray(value)]
     for part in parts:

@@ -49,7 +49,7 @@ def claim(out: Path, recipe: str, data_identity: str) -> None:
         raise OutputError(
             f"{out} holds files that are no run: {listing(held, 5)}.", "Choose an empty folder with -o."
         )
-    before = json.loads((out / PROVENANCE).read_text("utf-8"))
+    before = _provenance(out)
     if before.get("data_identity") != data_identity:
         raise OutputError(
             f"{out} holds another study ({before.get('data')}, recipe {before.get('recipe')}).",
@@ -89,6 +89,15 @@ def write(table: AnnData, record: RunRecord, recipe: Recipe, folder: Path) -> No
     content = asdict(record)
     content["scores"] = record.scores.astype(object).where(record.scores.notna(), None).to_dict("records")
     (folder / PROVENANCE).write_text(json.dumps(content, indent=1), "utf-8")
+
+
+def _provenance(out: Path) -> dict[str, Any]:
+    """What a run wrote down; empty when it is damaged, which makes the folder nobody's run."""
+    try:
+        content = json.loads((out / PROVENANCE).read_text("utf-8"))
+    except ValueError:
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def read_record(out: Path) -> RunRecord:

@@ -6,6 +6,7 @@ Every fault is reported with its line, all together.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -197,18 +198,18 @@ def changed(content: Mapping[str, Any], changes: Sequence[str]) -> dict[str, Any
     RecipeError
         When a change has another form, or touches no step.
     """
-    content = yaml.safe_load(yaml.safe_dump(dict(content)))
+    copy: dict[str, Any] = deepcopy(dict(content))
     for change in changes:
         left, equals, value = change.partition("=")
         target, dot, key = left.partition(".")
         if not equals or not dot or not key:
             raise RecipeError(f"«{change}» is no change.", "Write TARGET.KEY=VALUE, e.g. fuse.window=7.")
-        steps = list(_targets(content.get("steps") or [], target))
+        steps = list(_targets(copy.get("steps") or [], target))
         if not steps:
-            known = {str(s.get(k)) for s in content.get("steps") or [] for k in ("do", "use")}
+            known = {str(s.get(k)) for s in copy.get("steps") or [] for k in ("do", "use")}
             raise RecipeError(f"«{change}» touches no step.", nearest(target, sorted(known)))
         _change(steps, key, yaml.safe_load(value), change)
-    return content
+    return copy
 
 
 def _targets(steps: Sequence[Any], target: str) -> Iterator[dict[str, Any]]:

@@ -74,9 +74,9 @@ def run(
     planned = plan(recipe, study, cache, per_sample=per_sample)
     records, rows = [], []
     for step in track(planned, recipe.name, len(planned)):
-        record, values = _run_step(step, study, recipe.seed, cache, executor or Serial())
-        log.info("%d %s %s: %.1f s", step.index, step.step.do, step.step.use, record.seconds)
-        records.append(record)
+        done, values = _run_step(step, study, recipe.seed, cache, executor or Serial())
+        log.info("%d %s %s: %.1f s", step.index, step.step.do, step.step.use, done.seconds)
+        records.append(done)
         if step.step.do == "score":
             rows += _scored(step, study, recipe.seed, values)
     scores = scoring.table(rows)

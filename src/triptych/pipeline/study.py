@@ -244,7 +244,7 @@ class Study:
         parsed = Slot.parse(slot)
         if parsed.container == "obs":
             names = [str(code) for code in range(int(value.max()) + 1)]
-            self.table.obs[parsed.key] = pd.Categorical.from_codes(value, categories=names)
+            self.table.obs[parsed.key] = pd.Categorical.from_codes(value, categories=pd.Index(names))
         else:
             getattr(self.table, parsed.container)[parsed.key] = value
 

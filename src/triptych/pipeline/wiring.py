@@ -55,7 +55,9 @@ def check(recipe: Recipe, held: Callable[[str], bool] | None = None) -> None:
     RecipeError
         With every fault.
     """
-    faults, written, unread = Faults(f"recipe {recipe.name}"), [], {}
+    faults = Faults(f"recipe {recipe.name}")
+    written: list[str] = []
+    unread: dict[str, int] = {}
     later = [step.writes for step in recipe.steps if step.writes]
     for number, step in enumerate(recipe.steps, start=1):
         component = BY_VERB[step.do].make(step.use, step.params)

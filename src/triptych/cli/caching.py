@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from triptych.cli import tables
+
+if TYPE_CHECKING:
+    from triptych.pipeline.cache import Cache
 
 app = typer.Typer(help="The cache of finished steps.", no_args_is_help=True)
 DAY_S = 86_400
 MIB = 1 << 20
 
 
-def _cache():  # type: ignore[no-untyped-def]
+def _cache() -> Cache:
     from triptych.core.settings import cache_dir
     from triptych.pipeline.cache import Cache
 

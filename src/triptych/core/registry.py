@@ -98,7 +98,7 @@ class Registry:
                 f"{name} has no parameter {', '.join(unknown)}.", nearest(unknown[0], known)
             )
         try:
-            component = TypeAdapter(cls).validate_python(params)
+            component: Any = TypeAdapter(cls).validate_python(params)
         except ValidationError as error:
             faults = Faults(f"parameters of {name}")
             for fault in error.errors():

@@ -82,7 +82,8 @@ class Study:
     @property
     def about(self) -> pd.DataFrame:
         """One row per sample: donor, image, image_scale, mpp, spot_um, pitch_um, lattice."""
-        return self.table.uns[slots.UNS]["samples"]
+        about: pd.DataFrame = self.table.uns[slots.UNS]["samples"]
+        return about
 
     def rows(self, unit: str) -> Indices:
         """Row numbers of a sample, or of the whole study."""
@@ -176,7 +177,7 @@ class Study:
         order = {row: number for number, row in enumerate(self.rows(unit))}
         found = []
         for name in self.members(unit):
-            about = self.about.loc[name]
+            about = self.about.loc[name].to_dict()
             scale = float(about["image_scale"])
             if not faults.check(np.isfinite(float(about["mpp"])), f"{name} has no µm per pixel"):
                 continue
@@ -203,7 +204,7 @@ class Study:
 
     def _digest(self, slot: str, unit: str) -> str:
         if slot == slots.IMAGE:
-            about = self.about.loc[unit]
+            about = self.about.loc[unit].to_dict()
             path = Path(str(about["image"]).split("::")[0])
             part = str(about["image"]).partition("::")[2]
             scale = [float(about["mpp"]), float(about["image_scale"])]

@@ -221,3 +221,16 @@ def test_a_table_that_is_no_study(table):
     del table.obs["batch"]
     with pytest.raises(DataError, match="is not a study: it lacks batch"):
         run(parse(RECIPE, "r"), table)
+
+
+def test_a_section_of_one_cluster_has_no_silhouette_and_says_so(table):
+    left = table[(table.obs["sample"] != "B1") | (table.obs["truth"] == "left")].copy()
+    text = RECIPE.replace("use: harmony", "use: none").replace(
+        'guess: "obs:domain", x', 'guess: "obs:known", x'
+    )
+    left.obs["known"] = left.obs["truth"]
+    record = run(parse(text, "r"), left)
+    scores = record.scores.query("metric == 'silhouette'").set_index(["slot", "sample"])["value"]
+    assert np.isnan(scores["obs:known", "B1"])
+    assert scores["obs:known", "(mean)"] == pytest.approx(scores["obs:known"][["A1", "A2"]].mean())
+    assert any("undefined (too few clusters): B1" in warning for warning in record.warnings)

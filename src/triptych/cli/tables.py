@@ -61,7 +61,7 @@ def show_plan(planned: list[Any]) -> None:
 
 def show_run(record: Any, out: Path) -> None:
     """Print scores, warnings and where the report is."""
-    scores = record.scores
+    scores = record.scores[~record.scores["slot"].str.startswith("control:")]
     if not scores.empty:
         wide = scores.pivot_table(index=["metric", "slot"], columns="sample", values="value", sort=False)
         rows = [

@@ -78,11 +78,12 @@ def run(
         log.info("%d %s %s: %.1f s", step.index, step.step.do, step.step.use, done.seconds)
         records.append(done)
         if step.step.do == "score":
+            done.notes += _undefined(step, values)
             rows += _scored(step, study, recipe.seed, values)
     scores = scoring.table(rows)
     record = RunRecord(
         recipe=recipe.name, title=recipe.title, cite=recipe.cite, seed=recipe.seed, data=data,
-        data_identity=identity, steps=records, scores=scores, warnings=_warnings(planned, study),
+        data_identity=identity, steps=records, scores=scores, warnings=_warnings(planned, records, study),
         versions=versions(), started=started, seconds=time.perf_counter() - start, peak_mib=peak_mib(),
     )  # fmt: skip
     _remember(table, record)
@@ -173,9 +174,19 @@ def _scored(planned: PlannedStep, study: Study, seed: int, values: dict[str, Arr
     return scoring.rows_of(named, common, donors, generator(seed, f"{planned.index:016x}"))
 
 
-def _warnings(planned: list[PlannedStep], study: Study) -> list[str]:
+def _undefined(planned: PlannedStep, values: dict[str, Array]) -> list[str]:
+    """Where a score has no value."""
+    without = [unit for unit, value in values.items() if np.isnan(np.asarray(value)[0])]
+    if not without:
+        return []
+    return [
+        f"{planned.step.use} of {planned.step.guess} is undefined (too few clusters): {', '.join(without)}."
+    ]
+
+
+def _warnings(planned: list[PlannedStep], records: list[StepRecord], study: Study) -> list[str]:
     """What limits the result, in sentences."""
-    found = [note for step in planned for note in step.notes]
+    found = [note for record in records for note in record.notes]
     scored = [step for step in planned if step.step.do == "score"]
     if any(step.oracle for step in planned):
         found.append(

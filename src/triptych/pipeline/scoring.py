@@ -37,8 +37,7 @@ def score(metric: Any, *, against: Any, guess: Codes, places: Places, rng: np.ra
     The interval is NaN for a metric of a space, whose observations cannot be repeated.
     """
     if metric.against == "space":
-        shuffled = metric.score(against, rng.permutation(guess))
-        return np.array([metric.score(against, guess), np.nan, np.nan, len(guess), shuffled, np.nan])
+        return _in_space(metric, against, guess, rng)
     known = np.flatnonzero(against >= 0)
     truth, guess = against[known], guess[known]
 
@@ -50,6 +49,14 @@ def score(metric: Any, *, against: Any, guess: Codes, places: Places, rng: np.ra
         metric.score(truth, guess), low, high, len(known),
         metric.score(truth, rng.permutation(guess)), metric.score(truth, truth),
     ])  # fmt: skip
+
+
+def _in_space(metric: Any, space: Any, guess: Codes, rng: np.random.Generator) -> Vector:
+    """Separation of clusters; NaN in a section that has one cluster, or one for each observation."""
+    if not 2 <= len(np.unique(guess)) < len(guess):
+        return np.array([np.nan, np.nan, np.nan, len(guess), np.nan, np.nan])
+    shuffled = metric.score(space, rng.permutation(guess))
+    return np.array([metric.score(space, guess), np.nan, np.nan, len(guess), shuffled, np.nan])
 
 
 def _blocks(places: Places, rows: Indices) -> Codes:
@@ -96,8 +103,11 @@ def rows_of(
 
 def _mean(values: dict[str, Vector], donors: dict[str, str], rng: np.random.Generator) -> dict[str, Any]:
     """Mean over units; the interval resamples donors."""
-    each = np.array([numbers[0] for numbers in values.values()])
-    groups = np.unique([donors.get(unit, unit) for unit in values], return_inverse=True)[1]
+    known = {unit: float(numbers[0]) for unit, numbers in values.items() if np.isfinite(numbers[0])}
+    if not known:
+        return {"value": float("nan"), "low": float("nan"), "high": float("nan"), "n": 0}
+    each = np.array(list(known.values()))
+    groups = np.unique([donors.get(unit, unit) for unit in known], return_inverse=True)[1]
     low, high = group_interval(each, groups, rng)
     return {"value": float(each.mean()), "low": low, "high": high, "n": len(each)}
 

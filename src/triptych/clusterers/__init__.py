@@ -1,0 +1,18 @@
+"""Clusterers: (n, d) → labels."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from triptych.core.protocols import Clusterer
+from triptych.core.registry import Registry
+
+registry: Final = Registry(
+    "clusterers",
+    (Clusterer,),
+    {
+        "kmeans": "triptych.clusterers.kmeans:KMeans",
+        "gaussian": "triptych.clusterers.gaussian:Gaussian",
+        "leiden": "triptych.clusterers.leiden:Leiden",
+    },
+)

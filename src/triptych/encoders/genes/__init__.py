@@ -1,0 +1,1 @@
+"""Encoders of genes: raw counts → (n, d), dense or sparse."""

@@ -1,0 +1,1 @@
+"""Encoders of images: windows of pixels → one vector per window."""

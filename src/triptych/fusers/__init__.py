@@ -1,0 +1,18 @@
+"""Fusers: the views of each observation, and its place → one vector."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from triptych.core.protocols import Fuser
+from triptych.core.registry import Registry
+
+registry: Final = Registry(
+    "fusers",
+    (Fuser,),
+    {
+        "concat": "triptych.fusers.concat:Concat",
+        "smooth": "triptych.fusers.smooth:Smooth",
+        "grid-triplet": "triptych.fusers.grid_triplet:GridTriplet",
+    },
+)

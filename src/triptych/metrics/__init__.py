@@ -1,0 +1,21 @@
+"""Metrics: truth or space, and a guess → one float with a direction."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from triptych.core.protocols import Metric
+from triptych.core.registry import Registry
+
+registry: Final = Registry(
+    "metrics",
+    (Metric,),
+    {
+        "ari": "triptych.metrics.ari:Ari",
+        "nmi": "triptych.metrics.nmi:Nmi",
+        "ami": "triptych.metrics.ami:Ami",
+        "homogeneity": "triptych.metrics.homogeneity:Homogeneity",
+        "completeness": "triptych.metrics.completeness:Completeness",
+        "silhouette": "triptych.metrics.silhouette:Silhouette",
+    },
+)

@@ -1,0 +1,13 @@
+"""Plots: arrays → matplotlib Axes, without pyplot and without a global style.
+
+========================  =================================================
+`triptych.plots.palette`  colours that readers with any colour vision tell apart
+`triptych.plots.matching`  which predicted domain looks like which known label
+`triptych.plots.window`   the part of a section that is shown, and its scale bar
+`triptych.plots.spatial`  labels or values on the tissue
+`triptych.plots.slide`    the stained tissue
+`triptych.plots.embedding`  a joint space in its first two principal components
+`triptych.plots.scores`   values with intervals, and the controls in grey
+`triptych.plots.legend`   names beside colours
+========================  =================================================
+"""

@@ -1,0 +1,22 @@
+"""Readers: a path, or the word toy → one table with a row per spot or cell."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from triptych.core.registry import Registry
+from triptych.readers.layouts import Reader
+
+registry: Final = Registry(
+    "readers",
+    (Reader,),
+    {
+        "h5ad": "triptych.readers.h5ad:H5ad",
+        "manifest": "triptych.readers.manifest:Manifest",
+        "spatial-transcriptomics": "triptych.readers.spatial_transcriptomics:SpatialTranscriptomics",
+        "tables": "triptych.readers.tables:Tables",
+        "toy": "triptych.readers.toy.reader:Toy",
+        "visium": "triptych.readers.visium:Visium",
+        "zarr": "triptych.readers.spatial_data:SpatialDataStore",
+    },
+)

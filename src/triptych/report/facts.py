@@ -1,0 +1,182 @@
+"""What the page tells about a table and its record, taken apart into arrays and names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from operator import itemgetter
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+
+from triptych.core.errors import MissingSlotError
+from triptych.core.protocols import Codes
+from triptych.core.slots import DONOR, SAMPLE, TRUTH, UNS, Slot
+from triptych.pipeline.record import RunRecord, StepRecord
+from triptych.plots.matching import match
+
+LAST = 3  # slots of domains that are shown
+
+
+@dataclass(frozen=True, eq=False)
+class Labels:
+    """Categories with their colours.
+
+    Parameters
+    ----------
+    slot
+        Where they lie.
+    names
+        Name of each category.
+    codes
+        Category of each observation, shape (n,); -1 = unlabelled.
+    colours
+        Colour of each observation, shape (n,); -1 = unlabelled.
+    legend
+        What a colour stands for → its code.
+    per_sample
+        Whether the sections were clustered one by one, so that a number means nothing in another section.
+    """
+
+    slot: str
+    names: list[str]
+    codes: Codes
+    colours: Codes
+    legend: dict[str, int]
+    per_sample: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Facts:
+    """The table as the page needs it.
+
+    Parameters
+    ----------
+    table
+        As it came.
+    samples
+        Sections with the colour of each observation.
+    truth
+        Known labels; None where there is none.
+    guesses
+        The last slots that a clusterer or refiner wrote, in order.
+    view
+        Key of the last fused view, else the last aligned one, else the last one; empty for none.
+    meta
+        One row for each section, indexed by its name; may be empty.
+    """
+
+    table: AnnData
+    samples: Labels
+    truth: Labels | None
+    guesses: list[Labels]
+    view: str
+    meta: pd.DataFrame = field(default_factory=pd.DataFrame)
+
+    def rows(self, sample: int) -> Any:
+        """Which observations belong to a section, shape (n,) of booleans."""
+        return self.samples.codes == sample
+
+    def about(self, sample: str, name: str) -> Any:
+        """An entry on a section; None when it is not known."""
+        if sample not in self.meta.index or name not in self.meta.columns:
+            return None
+        value = self.meta[name].to_numpy()[self.meta.index.get_loc(sample)]
+        return None if pd.isna(value) or value == "" else value
+
+    @property
+    def donors(self) -> int:
+        """Number of donors; 0 when they are not known."""
+        key = Slot.parse(DONOR).key
+        return int(self.table.obs[key].nunique()) if key in self.table.obs else 0
+
+
+def gather(table: AnnData, record: RunRecord) -> Facts:
+    """Take apart what the page needs.
+
+    Raises
+    ------
+    MissingSlotError
+        When the table does not say which section an observation belongs to.
+    """
+    key = Slot.parse(SAMPLE).key
+    if key not in table.obs:
+        have = ", ".join(map(str, table.obs.columns)) or "nothing"
+        raise MissingSlotError(
+            f"The table has no {SAMPLE}. obs has: {have}.", "Name the section of each row there."
+        )
+    samples = categories(table, SAMPLE)
+    truth = categories(table, TRUTH) if Slot.parse(TRUTH).key in table.obs else None
+    truth = truth if truth is not None and truth.names else None
+    written = [
+        step.to for step in record.steps if step.do in {"cluster", "refine"} and step.to.startswith("obs:")
+    ]
+    slots = [slot for slot in dict.fromkeys(written) if Slot.parse(slot).key in table.obs]
+    guesses = [_guess(table, slot, truth, samples, record) for slot in slots[-LAST:]]
+    meta = table.uns.get(UNS, {}).get("samples")
+    known = pd.DataFrame() if meta is None else pd.DataFrame(meta).rename(index=str)
+    return Facts(table, samples, truth, guesses, _view(table, record.steps), known)
+
+
+def categories(table: AnnData, slot: str) -> Labels:
+    """A column of ``obs`` as categories; those that never occur are dropped."""
+    column = table.obs[Slot.parse(slot).key].astype("category").cat.remove_unused_categories()
+    codes = column.cat.codes.to_numpy(np.int64)
+    names = [str(name) for name in column.cat.categories]
+    return Labels(slot, names, codes, codes, {name: code for code, name in enumerate(names)})
+
+
+def _guess(table: AnnData, slot: str, truth: Labels | None, samples: Labels, record: RunRecord) -> Labels:
+    """Predicted domains in the colours of the known labels they overlap most."""
+    found = categories(table, slot)
+    if truth is None:
+        return Labels(
+            slot, found.names, found.codes, found.codes, found.legend, _per_sample(slot, record.steps)
+        )
+    if not _per_sample(slot, record.steps):
+        colours = _assign(match(truth.codes, found.codes), len(found.names), len(truth.names))
+        names = {
+            _named(found.names[code], truth, colour): colour
+            for code, colour in sorted(enumerate(colours), key=itemgetter(1))
+        }
+        return Labels(slot, found.names, found.codes, np.append(colours, -1)[found.codes], names)
+    shown = np.full(len(found.codes), -1)
+    for sample in range(len(samples.names)):
+        rows = samples.codes == sample
+        colours = _assign(match(truth.codes[rows], found.codes[rows]), len(found.names), len(truth.names))
+        shown[rows] = np.append(colours, -1)[found.codes[rows]]
+    beyond = np.unique(shown[shown >= len(truth.names)])
+    others = {f"unmatched {count}": int(code) for count, code in enumerate(beyond, start=1)}
+    names = {f"≈ {name}": code for code, name in enumerate(truth.names) if (shown == code).any()} | others
+    return Labels(slot, found.names, found.codes, shown, names, per_sample=True)
+
+
+def _assign(matched: dict[int, int], guesses: int, truths: int) -> Codes:
+    """Colour of each predicted domain: that of its label, else one that no label has."""
+    free = iter(range(truths, truths + guesses))
+    return np.array(
+        [matched[code] if code in matched else next(free) for code in range(guesses)], dtype=np.int64
+    )
+
+
+def _named(name: str, truth: Labels, colour: int) -> str:
+    return f"{name} ≈ {truth.names[colour]}" if colour < len(truth.names) else name
+
+
+def _per_sample(slot: str, steps: list[StepRecord]) -> bool:
+    """Whether the labels in a slot began as clusters of single sections; refiners keep their names."""
+    writer = next((step for step in reversed(steps) if step.to == slot), None)
+    if writer is None or writer.do == "cluster":
+        return writer is not None and writer.over == "sample"
+    earlier = steps[: steps.index(writer)]
+    return any(_per_sample(read, earlier) for read in writer.reads.values() if read.startswith("obs:"))
+
+
+def _view(table: AnnData, steps: list[StepRecord]) -> str:
+    for verb in ("fuse", "align", "encode"):
+        for step in reversed(steps):
+            container, _, key = step.to.partition(":")
+            if step.do == verb and container == "obsm" and isinstance(table.obsm.get(key), np.ndarray):
+                return key
+    return ""

@@ -1,0 +1,102 @@
+"""Numbers and names in words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from triptych.pipeline.record import RunRecord
+from triptych.plots.scores import CONTROL, MEAN
+from triptych.report.facts import Facts
+
+METRICS = {
+    "ari": "ARI", "nmi": "NMI", "ami": "AMI", "asw": "ASW", "chaos": "CHAOS", "pas": "PAS", "lisi": "LISI",
+    "ilisi": "iLISI", "clisi": "cLISI",
+}  # fmt: skip
+DASH = "–"
+
+
+def metric_name(name: str) -> str:
+    """A metric as the field writes it."""
+    return METRICS.get(name.lower(), name)
+
+
+def heading(name: str) -> str:
+    """The same at the beginning of a line."""
+    name = metric_name(name)
+    return name[:1].upper() + name[1:]
+
+
+def number(value: float, digits: int = 2) -> str:
+    """A value with a true minus sign; a dash when there is none."""
+    return DASH if np.isnan(value) else f"{value:.{digits}f}".replace("-", "−")
+
+
+def interval(low: float, high: float) -> str:
+    """``0.28–0.40``; empty when there is none, and with «to» when a bound is negative."""
+    if np.isnan(low) or np.isnan(high):
+        return ""
+    return f"{number(low)}{' to ' if low < 0 else DASH}{number(high)}"
+
+
+def count(how_many: int, noun: str) -> str:
+    """``1 section``, ``1 200 sections``."""
+    return f"{figure(how_many)} {noun}{'' if how_many == 1 else 's'}"
+
+
+def figure(how_many: int) -> str:
+    """A whole number with thin spaces between thousands."""
+    return f"{how_many:,}".replace(",", "\u202f")
+
+
+def duration(seconds: float) -> str:
+    """Wall time."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+def memory(mib: float) -> str:
+    """Peak memory."""
+    return f"{mib:.0f} MiB" if mib < 1024 else f"{mib / 1024:.1f} GiB"
+
+
+def summary(facts: Facts, record: RunRecord) -> str:
+    """The result in one sentence or two."""
+    sections = count(len(facts.samples.names), "section")
+    if not facts.guesses:
+        return f"{count(facts.table.n_obs, 'observation')} in {sections}. The recipe predicts no domains."
+    last = facts.guesses[-1]
+    kinds = count(len(last.names), "domain")
+    found = f"up to {kinds} in each of {sections}" if last.per_sample else f"{kinds} over {sections}"
+    return f"{found[0].upper()}{found[1:]}{_value(record.scores, last.slot)}"
+
+
+def _value(scores: pd.DataFrame, slot: str) -> str:
+    rows = scores[scores["slot"] == slot] if len(scores) else scores
+    if not len(rows):
+        return "; nothing was scored."
+    names = list(dict.fromkeys(rows["metric"]))
+    first = "ari" if "ari" in names else names[0]
+    rows = rows[rows["metric"] == first]
+    means = rows[rows["sample"] == MEAN]
+    row = (means if len(means) else rows).iloc[0]
+    between = interval(row["low"], row["high"])
+    bounds = f" ({between})" if between else ""
+    against = " against the known labels" if first in {"ari", "nmi", "ami"} else ""
+    what = "mean " if len(means) else ""
+    return f"; {what}{metric_name(first)} {number(row['value'])}{bounds}{against}{_protocol(row)}."
+
+
+def _protocol(row: pd.Series[Any]) -> str:
+    text = row.get("protocol", "")
+    return f", {text}" if isinstance(text, str) and text else ""
+
+
+def is_control(slot: str) -> bool:
+    """Whether a row of the scores is a control and no result."""
+    return slot.startswith(CONTROL)

@@ -1,0 +1,1 @@
+"""Tiles: a slide and places → windows of pixels, streamed in slide order."""

@@ -1,0 +1,66 @@
+"""Images in a SpatialData store: ``STORE.zarr::images/NAME``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from triptych.core.checks import nearest
+from triptych.core.errors import DataError
+from triptych.core.extras import need
+from triptych.core.protocols import Pixels
+from triptych.tiles.mosaic import Mosaic
+from triptych.tiles.slide import STORE, Slide
+
+CHUNK_PX: Final = (1024, 1024)
+
+
+def store_slide(reference: str, scale: float) -> Slide:
+    """One image of a store at its full resolution.
+
+    Parameters
+    ----------
+    reference
+        ``STORE.zarr::images/NAME``.
+    scale
+        As of `Slide`.
+
+    Raises
+    ------
+    DataError
+        When there is no such store or image, or it is not RGB of 8 bits.
+    MissingExtraError
+        When spatialdata is not installed.
+    """
+    folder, _, inside = reference.partition(STORE)
+    if not Path(folder).is_dir():
+        raise DataError(f"The store {folder} does not exist.", "Check the path.")
+    pixels = _image(folder, inside)
+    if pixels.ndim != 3 or pixels.shape[0] != 3 or pixels.dtype != np.uint8:
+        raise DataError(
+            f"The image {reference} is not RGB: it has the shape {pixels.shape} and type {pixels.dtype}.",
+            "Store it as RGB of 8 bits with the axes c, y, x.",
+        )
+    height, width = (int(side) for side in pixels.shape[1:])
+    tall, wide = CHUNK_PX
+
+    def decode(row: int, column: int) -> Pixels:
+        part = pixels[:, row * tall : (row + 1) * tall, column * wide : (column + 1) * wide]
+        return np.moveaxis(np.asarray(part.compute(scheduler="synchronous")), 0, -1)
+
+    return Slide((height, width), Mosaic((height, width), CHUNK_PX, decode).region, scale, CHUNK_PX)
+
+
+def _image(folder: str, inside: str) -> Any:
+    """The lazy array (c, y, x) of an image element; the first level of a pyramid."""
+    spatialdata = need("spatialdata", "pixels")
+    images = spatialdata.read_zarr(folder, selection=("images",)).images
+    name = inside.removeprefix("images/")
+    if name not in images:
+        raise DataError(f"The store {folder} has no image {name}.", nearest(name, images))
+    element = images[name]
+    if hasattr(element, "children"):
+        element = next(iter(element["scale0"].values()))
+    return element.transpose("c", "y", "x").data

@@ -1,0 +1,103 @@
+"""Harmony mixes batches, keeps what is not the batch, and repeats itself."""
+
+import random
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from triptych.aligners.harmony import Harmony
+from triptych.core.errors import DataError
+
+
+@pytest.fixture
+def shifted(rng):
+    """Three groups, two batches, one shift."""
+    group, batch = np.arange(300) % 3, np.arange(300) % 2
+    x = rng.normal(0, 0.3, (300, 6)) + 4 * np.eye(6)[group]
+    x[batch == 1] += np.array([0, 0, 0, 2.0, 1, 0])
+    return x, group, batch
+
+
+def gap(x, group, batch):
+    """Mean distance between the batches' centres within a group."""
+    centre = [[x[(group == g) & (batch == b)].mean(axis=0) for b in (0, 1)] for g in range(3)]
+    return np.mean([np.linalg.norm(one - other) for one, other in centre])
+
+
+def test_the_batch_goes_and_the_groups_stay(shifted, rng):
+    x, group, batch = shifted
+    found = Harmony().align(x, batch, rng)
+    assert gap(found, group, batch) < 0.25 * gap(x, group, batch)
+    centres = np.stack([found[group == g].mean(axis=0) for g in range(3)])
+    assert min(np.linalg.norm(centres[i] - centres[j]) for i, j in ((0, 1), (0, 2), (1, 2))) > 3
+
+
+def test_as_many_columns_as_rows(rng):
+    x, batch = rng.normal(size=(40, 40)), np.arange(40) % 2
+    wider = np.hstack([x, np.zeros((40, 1))])  # a column of zeros changes nothing but the shape
+    square, rectangular = (Harmony().align(v, batch, np.random.default_rng(0)) for v in (x, wider))
+    assert np.allclose(square, rectangular[:, :40], atol=1e-5)
+
+
+def test_seed_decides_and_global_generators_are_left_alone(shifted):
+    x, _, batch = shifted
+    random.seed(1)
+    states = random.getstate(), np.random.get_state()[1].copy()  # noqa: NPY002
+    one, same, other = (Harmony(clusters=10).align(x, batch, np.random.default_rng(s)) for s in (0, 0, 1))
+    assert one.tobytes() == same.tobytes()
+    assert one.tobytes() != other.tobytes()
+    assert random.getstate() == states[0]
+    assert np.array_equal(np.random.get_state()[1], states[1])  # noqa: NPY002
+
+
+def test_nothing_is_said_and_threads_do_not_matter(shifted, rng, capfd):
+    import harmonypy
+
+    x, _, batch = shifted
+    found = Harmony().align(x, batch, np.random.default_rng(5))
+    seed = int(np.random.default_rng(5).integers(2**31 - 1))
+    two = harmonypy.run_harmony(
+        x.T, pd.DataFrame({"b": batch}), "b", nclust=10, random_state=seed, ncores=2, verbose=False
+    )
+    assert np.array_equal(found, two.Z_corr)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_all_faults_are_told_together(rng):
+    x = rng.normal(size=(6, 2))
+    x[0], x[1] = np.nan, 0
+    with pytest.raises(DataError) as caught:
+        Harmony().align(x, np.array([0, 1, -1, 0, 1, 1]), rng)
+    for words in ("values are not finite", "some rows have no batch", "1 rows are all zero"):
+        assert words in str(caught.value)
+    with pytest.raises(DataError, match="6 rows but 5 batch codes"):
+        Harmony().align(np.ones((6, 2)), np.zeros(5, int), rng)
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"theta": -1.0}, "theta"),
+        ({"sigma": 0.0}, "sigma"),
+        ({"lamb": 0.0}, "lamb must be above 0"),
+        ({"max_iter": 0}, "max_iter"),
+        ({"clusters": -1}, "clusters"),
+    ],
+)
+def test_parameters_out_of_range(params, message):
+    with pytest.raises(ValueError, match=message):
+        Harmony(**params)
+
+
+@pytest.mark.data
+def test_correlates_with_the_reference_implementation(real_data):
+    folder = real_data / "harmony_pcs"
+    x, theirs = (
+        pd.read_csv(folder / name, sep="\t").to_numpy()
+        for name in ("pbmc_3500_pcs.tsv.gz", "pbmc_3500_pcs_harmonized.tsv.gz")
+    )
+    donor = pd.factorize(pd.read_csv(folder / "pbmc_3500_meta.tsv.gz", sep="\t")["donor"])[0]
+    found = Harmony().align(x, donor, np.random.default_rng(0))
+    alike = [np.corrcoef(found[:, i], theirs[:, i])[0, 1] for i in range(x.shape[1])]
+    assert min(alike) > 0.9

@@ -1,0 +1,103 @@
+"""What every room's contract shares: parameters small enough for a test, and what a class must declare."""
+
+import inspect
+import json
+from dataclasses import MISSING, asdict, fields, is_dataclass
+
+import numpy as np
+import pytest
+
+from triptych.core.protocols import Places
+
+# Values that make any component small: each is used where a parameter of that name exists.
+SMALL = {
+    "components": 4, "dim": 8, "k": 3, "n_init": 2, "epochs": 2, "latent": 4, "batch_size": 32,
+    "neighbours": 5,
+}  # fmt: skip
+
+
+@pytest.fixture
+def small():
+    """Build a component with small parameters."""
+
+    def build(registry, name):
+        cls = registry.find(name)
+        known = {field.name: field.default for field in fields(cls)}
+        # Only values of the kind that the parameter has: a name may mean something else elsewhere.
+        params = {key: value for key, value in SMALL.items() if type(known.get(key)) is type(value)}
+        return registry.make(name, params)
+
+    return build
+
+
+@pytest.fixture
+def declares():
+    """Check what the class of a component says about itself."""
+
+    def check(registry, name, component):
+        cls = type(component)
+        assert is_dataclass(cls)
+        assert cls.__dataclass_params__.frozen
+        assert all(f.default is not MISSING or f.default_factory is not MISSING for f in fields(cls))
+        assert isinstance(cls.revision, int)
+        assert cls.revision >= 1
+        assert isinstance(cls.random, bool)
+        assert isinstance(cls.cite, str)
+        assert not {"revision", "random", "cite"} & {field.name for field in fields(cls)}
+        assert cls.__doc__
+        assert not cls.__doc__.startswith(cls.__name__ + "(")  # what dataclass writes when nobody did
+        for field in fields(cls):
+            assert f"{field.name}\n" in inspect.getdoc(cls), f"{field.name} is not documented"
+        assert name == name.lower()
+        assert "_" not in name
+        assert registry.make(name, json.loads(json.dumps(asdict(component)))) == component
+
+    return check
+
+
+@pytest.fixture
+def places():
+    """Two sections of 40 spots on a hexagonal lattice of 100 µm, rows of both mixed."""
+    rng = np.random.default_rng(5)
+    row, column = np.divmod(np.arange(40), 5)
+    grid = np.tile(np.stack([2 * column + row % 2, row], axis=1), (2, 1))
+    order = rng.permutation(80)
+    um = grid[order] * [50.0, 100 * np.sqrt(0.75)]
+    return Places(um, np.repeat([0, 1], 40)[order], grid=grid[order], lattice="hex")
+
+
+@pytest.fixture
+def scattered():
+    """Two sections of 40 cells at random, where no distances tie."""
+    rng = np.random.default_rng(6)
+    return Places(rng.uniform(0, 800, (80, 2)), rng.permutation(np.repeat([0, 1], 40)))
+
+
+@pytest.fixture
+def unchanged():
+    """Freeze arrays, so that writing to one of them raises."""
+
+    def freeze(*arrays):
+        for array in arrays:
+            parts = (array.data, array.indices, array.indptr) if hasattr(array, "indptr") else (array,)
+            for part in parts:
+                part.flags.writeable = False
+
+    return freeze
+
+
+@pytest.fixture
+def twice():
+    """Run something from the same seed twice, and compare every bit."""
+
+    def run(function):
+        one, two = function(np.random.default_rng(9)), function(np.random.default_rng(9))
+        for a, b in ((one, two),) if not hasattr(one, "indptr") else zip(parts(one), parts(two), strict=True):
+            assert a.dtype == b.dtype
+            assert a.tobytes() == b.tobytes()
+        return one
+
+    def parts(matrix):
+        return matrix.data, matrix.indices, matrix.indptr
+
+    return run

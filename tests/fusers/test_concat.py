@@ -1,0 +1,88 @@
+"""Side by side, balanced and weighted."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from triptych.core.errors import DataError
+from triptych.core.protocols import Places
+from triptych.fusers.concat import Concat
+
+
+@pytest.fixture
+def places(rng):
+    return Places(rng.uniform(0, 100, (50, 2)), np.zeros(50, int))
+
+
+@pytest.fixture
+def views(rng):
+    return {"rna": rng.normal(3, 5, (50, 8)), "img": rng.normal(0, 0.1, (50, 2))}
+
+
+def test_each_view_counts_equally(views, places, rng):
+    found = Concat().fuse(views, places, rng)
+    img, rna = found[:, :2], found[:, 2:]  # in the order of the names
+    assert np.isclose(img.var(axis=0).sum(), 1)
+    assert np.isclose(rna.var(axis=0).sum(), 1)
+    z = (views["rna"] - views["rna"].mean(axis=0)) / views["rna"].std(axis=0)
+    assert np.allclose(rna, z / np.sqrt(8))
+
+
+def test_balance_without_standardising_keeps_the_shape_of_a_view(views, places, rng):
+    found = Concat(standardise=False).fuse(views, places, rng)[:, 2:]
+    ratio = found / views["rna"]
+    assert np.allclose(ratio, ratio[0, 0])
+    assert np.isclose(found.var(axis=0).sum(), 1)
+
+
+def test_plain(views, places, rng):
+    found = Concat(standardise=False, balance=False).fuse(views, places, rng)
+    assert np.array_equal(found, np.hstack([views["img"], views["rna"]]))
+
+
+def test_weights_multiply(views, places, rng):
+    plain, weighted = (Concat(weights=w).fuse(views, places, rng) for w in ({}, {"img": 3.0}))
+    assert np.allclose(weighted[:, :2], 3 * plain[:, :2])
+    assert np.array_equal(weighted[:, 2:], plain[:, 2:])
+
+
+def test_the_order_of_views_does_not_matter(views, places, rng):
+    turned = dict(reversed(views.items()))
+    assert np.array_equal(Concat().fuse(views, places, rng), Concat().fuse(turned, places, rng))
+
+
+def test_constant_columns_become_zero(places, rng):
+    found = Concat().fuse({"rna": np.full((50, 2), 0.1), "img": rng.normal(size=(50, 1))}, places, rng)
+    assert (found[:, 1:] == 0).all()
+
+
+def test_all_faults_are_told_together(views, places, rng):
+    views["rna"] = views["rna"][:40]
+    views["img"][0, 0] = np.nan
+    with pytest.raises(DataError) as caught:
+        Concat(weights={"imgs": 2.0}).fuse(views, places, rng)
+    text = str(caught.value)
+    assert "the view rna has 40 rows but there are 50 places" in text
+    assert "the view img has values that are not finite" in text
+    assert "a weight for imgs" in text
+    assert "Did you mean img?" in text
+
+
+def test_no_view_is_refused(places, rng):
+    with pytest.raises(DataError, match="there is no view"):
+        Concat().fuse({}, places, rng)
+
+
+def test_a_vector_is_refused(places, rng):
+    with pytest.raises(DataError, match=r"the view rna has shape \(50,\)"):
+        Concat().fuse({"rna": np.zeros(50)}, places, rng)
+
+
+def test_a_sparse_view_is_refused(places, rng):
+    with pytest.raises(DataError, match="the view rna is sparse. Encode the genes with pca"):
+        Concat().fuse({"rna": sp.csr_matrix(np.eye(50))}, places, rng)
+
+
+def test_negative_weights_are_refused():
+    with pytest.raises(ValueError, match="weights must not be negative, see rna"):
+        Concat(weights={"rna": -1.0})

@@ -1,0 +1,41 @@
+"""Every metric ranks the controls as it should."""
+
+import numpy as np
+import pytest
+
+from triptych.metrics import registry
+from triptych.metrics.controls import constant, oracle, shuffled
+
+TRUTH = [name for name in registry if registry.find(name).against == "truth"]
+
+
+def test_shuffling_keeps_sizes_and_the_original(rng):
+    guess = np.arange(50) % 4
+    found = shuffled(guess, rng)
+    assert np.array_equal(np.bincount(found), np.bincount(guess))
+    assert not np.array_equal(found, guess)
+    assert np.array_equal(guess, np.arange(50) % 4)
+
+
+@pytest.mark.parametrize("name", TRUTH)
+def test_floor_and_ceiling(name, rng):
+    truth = np.arange(600) % 5
+    metric = registry.make(name)
+    noisy = np.where(rng.uniform(size=600) < 0.3, rng.integers(0, 5, 600), truth)
+    best, middle, worst = (metric.score(truth, g) for g in (oracle(truth), noisy, shuffled(truth, rng)))
+    assert best == pytest.approx(1)
+    assert worst < 0.1
+    assert worst < middle < best
+
+
+@pytest.mark.parametrize("name", TRUTH)
+def test_one_cluster_of_all(name):
+    value = registry.make(name).score(np.arange(60) % 3, constant(60))
+    assert value == pytest.approx(1 if name == "completeness" else 0)
+
+
+def test_silhouette_of_the_truth_is_above_chance(rng):
+    truth = np.arange(90) % 3
+    x = rng.normal(size=(90, 3)) + 5 * np.eye(3)[truth]
+    metric = registry.make("silhouette")
+    assert metric.score(x, oracle(truth)) > 0.5 > 0.1 > metric.score(x, shuffled(truth, rng))

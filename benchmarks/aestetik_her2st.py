@@ -116,7 +116,10 @@ def main() -> None:
         ours(x, xy, clusters, 0, argparse.Namespace(window=args.window, epochs=1, threads=args.threads))
         row = {"section": name, "spots": len(x), "K": clusters}
         row["pca ari"], row["pca refined"] = rand_index(x, xy, labels, clusters)
-        runs = [("ours", ours, args.seeds), ("aestetik", peer, args.peer_seeds if args.aestetik_python else 0)]
+        runs = [
+            ("ours", ours, args.seeds),
+            ("aestetik", peer, args.peer_seeds if args.aestetik_python else 0),
+        ]
         for who, run, seeds in runs:
             results = [run(x, xy, clusters, seed, args) for seed in range(seeds)]
             if results:

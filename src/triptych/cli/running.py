@@ -33,8 +33,8 @@ def run(
     ready = ready if seed is None else ready.model_copy(update={"seed": seed})
     how = How(per_sample=per_sample, cached=not no_cache, executor=named(executor))
     with tables.progress():
-        table = read(data, options.reading(samples, truth, unlabelled))
-        record = finish(ready, table, data, out=out, how=how)
+        reading = options.reading(samples, truth, unlabelled)
+        record = finish(ready, read(data, reading), data, out=out, reading=reading, how=how)
     tables.show_run(record, out)
 
 

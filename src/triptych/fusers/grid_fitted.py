@@ -104,13 +104,15 @@ class FittedGridTriplet:
         faults = Faults("grid-triplet")
         missing = [role for role in self.roles if role not in views]
         extra = [role for role in views if role not in self.roles]
-        faults.check(not missing, f"the model was fitted with {listing(self.roles)}; {listing(missing)} is missing.")
+        faults.check(
+            not missing, f"the model was fitted with {listing(self.roles)}; {listing(missing)} is missing."
+        )
         faults.check(not extra, f"the model was not fitted with {listing(extra)}.")
         for role, columns in self.roles.items():
             if role in views:
                 faults.check(
                     views[role].shape[1:] == (columns,),
-                    f"the view {role} has shape {views[role].shape}; the model was fitted with {columns} columns.",
+                    f"the view {role} has shape {views[role].shape}; the fit had {columns} columns.",
                 )
         faults.raise_if_any()
         check(views, places, {})
@@ -121,7 +123,9 @@ class FittedGridTriplet:
         from safetensors.torch import save_file
 
         folder.mkdir(parents=True, exist_ok=True)
-        tensors = {f"encoder.{name}": value.cpu().contiguous() for name, value in self.encoder.state_dict().items()}
+        tensors = {
+            f"encoder.{name}": value.cpu().contiguous() for name, value in self.encoder.state_dict().items()
+        }
         tensors["mean"], tensors["variance"] = (part.cpu().contiguous() for part in self.statistics)
         tensors["ranges"] = torch.from_numpy(self.ranges.copy())
         save_file(tensors, folder / WEIGHTS)
@@ -188,4 +192,3 @@ class _About:
     def __post_init__(self) -> None:
         if self.format != FORMAT:
             raise ValueError(f"format {self.format} is not {FORMAT}: another version of triptych wrote it")
-

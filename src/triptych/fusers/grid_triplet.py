@@ -184,8 +184,7 @@ class GridTriplet:
         parts = []
         for role, columns in roles.items():
             labels, clusters = view_labels(np.asarray(views[role]), self.clusters, rng)
-            codes = torch.as_tensor(labels, device=device)
-            parts.append(View(columns, weights[role], codes, clusters))
+            parts.append(View(columns, weights[role], torch.as_tensor(labels, device=device), clusters))
         x = beside(views)
         ranges = np.stack([x.min(axis=0), x.max(axis=0)])
         windows = gather(scale(x, ranges), places, window=self.window, lattice=self.lattice, device=device)
@@ -214,7 +213,9 @@ def check(views: Mapping[str, Array], places: Places, weights: Mapping[str, floa
     """
     faults = Faults("grid-triplet")
     for role, view in views.items():
-        faults.check(not sp.issparse(view), f"the view {role} is sparse. Reduce it first, e.g. encode with pca.")
+        faults.check(
+            not sp.issparse(view), f"the view {role} is sparse. Reduce it first, e.g. encode with pca."
+        )
     faults.check(len(places.um) > 1, f"there are {len(places.um)} observations; at least 2 are needed.")
     faults.raise_if_any()
     check_views("grid-triplet", views, len(places.um), weights)
@@ -235,13 +236,12 @@ def beside(views: Mapping[str, Array]) -> NDArray[np.float64]:
 def scale(x: NDArray[np.float64], ranges: NDArray[np.float64]) -> NDArray[np.float32]:
     """Bring each dimension from its range (2, d) to [0, 1]; a constant dimension to 0."""
     low, width = ranges[0], ranges[1] - ranges[0]
-    return ((x - low) / np.where(width > 0, width, 1)).astype(np.float32)
+    scaled: NDArray[np.float32] = ((x - low) / np.where(width > 0, width, 1)).astype(np.float32)
+    return scaled
 
 
 def gather(x: NDArray[np.float32], places: Places, *, window: int, lattice: str, device: str) -> Windows:
     """Windows of scaled features on a device; nothing of size n·w²·d is made."""
-    import torch
-
     from triptych.nets.grid_training import Windows
 
     index = window_index(places, window, lattice)
@@ -253,4 +253,3 @@ def _tensor(values: NDArray[np.generic], device: str) -> torch.Tensor:
     import torch
 
     return torch.from_numpy(values).to(device)
-

@@ -1,4 +1,4 @@
-"""Intervals by resampling what is exchangeable: blocks of neighbouring spots, or donors, never single spots."""
+"""Intervals by resampling what is exchangeable: blocks of neighbouring spots, or donors; never spots."""
 
 from __future__ import annotations
 

@@ -193,7 +193,9 @@ def _median_gap(um: Matrix, sample: Codes) -> float:
             gaps.append(cKDTree(here).query(here, k=2)[0][:, 1])
     side = float(np.median(np.concatenate(gaps))) if gaps else 1.0
     if side <= 0:
-        raise DataError("More than half of the observations lie exactly on another one.", "Check obsm:spatial_um.")
+        raise DataError(
+            "More than half of the observations lie exactly on another one.", "Check obsm:spatial_um."
+        )
     return side
 
 

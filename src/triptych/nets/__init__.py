@@ -1,1 +1,1 @@
-"""Torch layers, losses and the one training loop; imported inside functions only, for torch is slow to load."""
+"""Torch layers, losses and the one training loop; imported inside functions, for torch loads slowly."""

@@ -28,7 +28,8 @@ class _Median(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Tensor:
         x, middle = ctx.saved_tensors
-        return (x == middle) * grads[0]
+        grad: Tensor = (x == middle) * grads[0]
+        return grad
 
 
 def median(x: Tensor) -> Tensor:
@@ -50,7 +51,7 @@ def median(x: Tensor) -> Tensor:
 
 
 def dropout_mask(shape: tuple[int, ...], p: float, generator: torch.Generator) -> Tensor:
-    """Zeros with probability p, else 1/(1 − p): drawn from a generator that is passed in, as torch's is not."""
+    """Zeros with probability p, else 1/(1 − p): drawn from a generator that is passed in."""
     keep = torch.rand(shape, generator=generator, device=generator.device) >= p
     return keep / (1 - p)
 

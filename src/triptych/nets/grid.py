@@ -21,8 +21,8 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.functional import max_pool2d, one_hot, relu
 
 from triptych.nets.ensemble import dropout_mask, median, uniform
 
@@ -144,9 +144,9 @@ class Encoder(nn.Module):
         else:
             mean, variance = statistics[0] * turn, statistics[1]
         maps = y.view(-1, s.side, s.side, y.shape[1]).permute(0, 3, 1, 2)
-        top = F.max_pool2d(maps, s.kernel, STRIDE, ceil_mode=s.ceil).flatten(2)
+        top = max_pool2d(maps, s.kernel, STRIDE, ceil_mode=s.ceil).flatten(2)
         scale = self.gain.abs() * torch.rsqrt(variance + EPSILON)
-        h = F.relu((top - mean[:, None]) * scale[:, None] + self.shift[:, None])
+        h = relu((top - mean[:, None]) * scale[:, None] + self.shift[:, None])
         if generator is not None:
             h = h * dropout_mask((len(h), h.shape[1], 1), dropout, generator)
         h = h.reshape(len(h), s.members, -1).transpose(0, 1)
@@ -203,7 +203,7 @@ class Decoder(nn.Module):
             Logits, shape (b, w²·d).
         """
         s = self.shape
-        h = F.relu(torch.baddbmm(self.bias, z.expand(s.members, -1, -1), self.linear))
+        h = relu(torch.baddbmm(self.bias, z.expand(s.members, -1, -1), self.linear))
         if generator is not None:
             mask = dropout_mask((s.members, len(z), s.hidden, 1), dropout, generator)
             h = (h.view(s.members, len(z), s.hidden, -1) * mask).view_as(h)
@@ -255,6 +255,6 @@ def _spread(shape: GridShape) -> Tensor:
     matrix = torch.zeros(p * p, w, w, k, k)
     for i in range(k):
         for j in range(k):
-            block = F.one_hot(source, p * p).permute(2, 0, 1).float()
+            block = one_hot(source, p * p).permute(2, 0, 1).float()
             matrix[:, i : i + o, j : j + o, i, j] = block
     return matrix.reshape(p * p * w * w, k * k)

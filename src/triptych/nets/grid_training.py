@@ -92,49 +92,88 @@ class Settings:
 
 
 def fit_encoder(
-    windows: Windows, views: list[View], shape: GridShape, settings: Settings, generator: torch.Generator
+    windows: Windows,
+    views: list[View],
+    shape: GridShape,
+    settings: Settings,
+    generator: torch.Generator,
 ) -> tuple[Encoder, Statistics, list[float]]:
     """Train encoder and decoder; keep the encoder.
 
-    The loss is Σ_m weight_m·(reconstruction·L1_m + triplet·T_m), summed over the views m. When the study
-    fits in one batch, its windows are gathered and their covariance is taken once.
+    When the study fits in one batch, its windows are gathered and their covariance is taken once.
 
     Returns
     -------
         The encoder, the mean and variance of its channels over all windows, and the loss by epoch.
     """
     encoder, decoder = Encoder(shape, generator), Decoder(shape, generator)
-    parameters = [*encoder.parameters(), *decoder.parameters()]
     optimiser = torch.optim.Adam(
-        parameters, settings.lr, weight_decay=settings.weight_decay, amsgrad=True, fused=True
-    )
-    fraction = torch.cat(
-        [torch.full((view.columns,), view.weight / view.columns, device=generator.device) for view in views]
+        [*encoder.parameters(), *decoder.parameters()],
+        settings.lr,
+        weight_decay=settings.weight_decay,
+        amsgrad=True,
+        fused=True,
     )
     whole = _Whole.of(windows, encoder) if len(windows) <= settings.batch else None
+    step = _Step(windows, whole, tuple(views), encoder, decoder, settings, generator)
+    losses = train(
+        optimiser,
+        step,
+        len(windows),
+        epochs=settings.epochs,
+        batch=settings.batch,
+        generator=generator,
+        label="grid-triplet",
+    )
+    encoder.requires_grad_(requires_grad=False)
+    return encoder, population_statistics(encoder, windows), losses
 
-    def step(rows: Tensor) -> Tensor:
-        target = whole.windows if whole else windows.take(rows)
-        patches = whole.patches if whole else encoder.patches(target)
-        statistics = whole.statistics(encoder) if whole else None
-        z = encoder(patches, statistics, dropout=settings.dropout, generator=generator)
-        loss = z.new_zeros(())
-        if settings.reconstruction > 0:
-            guess = torch.sigmoid(decoder(z, dropout=settings.dropout, generator=generator))
-            error = (guess - target.flatten(1)).abs().view(-1, len(fraction)).mean(0)
-            loss = loss + settings.reconstruction * (error * fraction).sum()
-        for view in views:
-            if settings.triplet * view.weight > 0 and view.clusters > 1:
-                triplets = draw_triplets(view.labels[rows], view.clusters, generator)
-                loss = loss + settings.triplet * view.weight * triplet_loss(z, triplets, settings.margin)
+
+@dataclass(frozen=True, eq=False)
+class _Step:
+    """The loss of a batch: Σ_m weight_m·(reconstruction·L1_m + triplet·T_m) over the views m."""
+
+    windows: Windows
+    whole: _Whole | None
+    views: tuple[View, ...]
+    encoder: Encoder
+    decoder: Decoder
+    settings: Settings
+    generator: torch.Generator
+
+    def __call__(self, rows: Tensor) -> Tensor:
+        target, patches, statistics = self.inputs(rows)
+        chance = {"dropout": self.settings.dropout, "generator": self.generator}
+        z = self.encoder(patches, statistics, **chance)
+        loss = self.triplets(z, rows) * self.settings.triplet
+        if self.settings.reconstruction > 0:
+            guess = torch.sigmoid(self.decoder(z, **chance))
+            loss = loss + self.reconstruction(guess, target) * self.settings.reconstruction
         return loss
 
-    history = train(
-        optimiser, step, len(windows), epochs=settings.epochs, batch=settings.batch, generator=generator,
-        label="grid-triplet",
-    )  # fmt: skip
-    encoder.requires_grad_(requires_grad=False)
-    return encoder, population_statistics(encoder, windows), history
+    def inputs(self, rows: Tensor) -> tuple[Tensor, Tensor, Statistics | None]:
+        """Windows, patches, and statistics where they are known beforehand."""
+        if self.whole is not None:
+            return self.whole.windows, self.whole.patches, self.whole.statistics(self.encoder)
+        target = self.windows.take(rows)
+        return target, self.encoder.patches(target), None
+
+    def reconstruction(self, guess: Tensor, target: Tensor) -> Tensor:
+        """Weighted sum over views of their mean absolute errors."""
+        error = (guess - target.flatten(1)).abs().view(-1, target.shape[2]).mean(0)
+        parts = torch.split(error, [view.columns for view in self.views])
+        return torch.stack(
+            [view.weight * part.mean() for view, part in zip(self.views, parts, strict=True)]
+        ).sum()
+
+    def triplets(self, z: Tensor, rows: Tensor) -> Tensor:
+        """Weighted sum over views of their triplet losses."""
+        loss = z.new_zeros(())
+        for view in self.views:
+            if self.settings.triplet * view.weight > 0 and view.clusters > 1:
+                drawn = draw_triplets(view.labels[rows], view.clusters, self.generator)
+                loss = loss + view.weight * triplet_loss(z, drawn, self.settings.margin)
+        return loss
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,7 +195,7 @@ class _Whole:
         return cls(gathered, patches, (mean, spread.T @ spread / len(patches)))
 
     def statistics(self, encoder: Encoder) -> Statistics | None:
-        return encoder.statistics(*self.moments) if self.moments else None
+        return None if self.moments is None else encoder.statistics(*self.moments)
 
 
 @torch.no_grad()
@@ -219,9 +258,10 @@ def embed(
         if passes == 0:
             z = encoder(patches, statistics)
         else:
-            z = sum(
-                encoder(patches, statistics, dropout=dropout, generator=generator) for _ in range(passes)
-            ) / passes
+            z = (
+                sum(encoder(patches, statistics, dropout=dropout, generator=generator) for _ in range(passes))
+                / passes
+            )
         codes[rows.cpu().numpy()] = z[:used].cpu().numpy()
     return codes
 

@@ -70,7 +70,7 @@ def train(
 
 
 def batches(n: int, batch: int, generator: torch.Generator) -> Iterator[Tensor]:
-    """Row numbers in random order, cut into equal parts; a single part keeps its order, which cannot matter."""
+    """Row numbers in random order, cut into equal parts; a single part keeps its order."""
     count = max(1, -(-n // batch))
     if count == 1:
         yield torch.arange(n, device=generator.device)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+from torch.nn.functional import pairwise_distance, relu
 
 
 def draw_triplets(labels: Tensor, clusters: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
@@ -61,9 +61,9 @@ def triplet_loss(z: Tensor, triplets: tuple[Tensor, Tensor, Tensor], margin: flo
     """
     positive, negative, exists = triplets
     anchor = z[:, None, :]
-    near = F.pairwise_distance(anchor, _rows(z, positive))
-    far = F.pairwise_distance(anchor, _rows(z, negative))
-    loss = F.relu(near - far + margin) * exists
+    near = pairwise_distance(anchor, _rows(z, positive))
+    far = pairwise_distance(anchor, _rows(z, negative))
+    loss = relu(near - far + margin) * exists
     return loss.sum() / exists.sum().clamp(min=1)
 
 

@@ -40,6 +40,8 @@ class StepRecord:
         Wall time over all units.
     notes
         What the user should know, in sentences.
+    cite
+        Source of the component.
     """
 
     index: int
@@ -53,6 +55,7 @@ class StepRecord:
     state: dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0
     notes: list[str] = field(default_factory=list)
+    cite: str = ""
 
 
 @dataclass
@@ -71,6 +74,8 @@ class RunRecord:
         The recipe's seed.
     data
         What was read, as the user wrote it.
+    options
+        What else the user wrote on the command line, e.g. ``--samples B1,C1``.
     data_identity
         Digest of everything that was read.
     steps
@@ -94,6 +99,7 @@ class RunRecord:
     cite: str
     seed: int
     data: str
+    options: str
     data_identity: str
     steps: list[StepRecord]
     scores: pd.DataFrame

@@ -38,6 +38,7 @@ def run(
     table: AnnData,
     *,
     data: str = "",
+    options: str = "",
     cache: Cache | None = None,
     executor: Executor | None = None,
     per_sample: bool = False,
@@ -52,6 +53,8 @@ def run(
         A study, as a reader returns it.
     data
         What the user called it, for the record.
+    options
+        What else the user asked for, for the record.
     cache
         Finished steps are taken from it and kept in it; None: everything runs.
     executor
@@ -82,7 +85,8 @@ def run(
             rows += _scored(step, study, recipe.seed, values)
     scores = scoring.table(rows)
     record = RunRecord(
-        recipe=recipe.name, title=recipe.title, cite=recipe.cite, seed=recipe.seed, data=data,
+        recipe=recipe.name, title=recipe.title, cite=recipe.cite, seed=recipe.seed,
+        data=data, options=options,
         data_identity=identity, steps=records, scores=scores, warnings=_warnings(planned, records, study),
         versions=versions(), started=started, seconds=time.perf_counter() - start, peak_mib=peak_mib(),
     )  # fmt: skip
@@ -100,6 +104,7 @@ def _run_step(
         params=_params(planned), over=planned.over,
         keys={unit.name: unit.key for unit in planned.units},
         state={unit.name: unit.state for unit in planned.units}, notes=list(planned.notes),
+        cite=planned.units[0].component.cite,
     )  # fmt: skip
     units = [unit for unit in planned.units if not (step.do == "score" and unit.state == "skipped")]
     values = _values(planned, units, study, seed, cache, executor, record)

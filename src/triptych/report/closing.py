@@ -45,7 +45,7 @@ def cite_section(record: RunRecord) -> Html:
     """The recipe's source, then those of its components."""
     lines = [join([f"{record.recipe}: ", cited(record.cite)])] if record.cite else []
     for step in record.steps:
-        source = getattr(step, "cite", "")
+        source = step.cite
         if source:
             lines.append(join([f"{step.use}: ", cited(source)]))
     lines.append(join([f"triptych {record.versions.get('triptych', '')}, the software that ran it."]))
@@ -54,7 +54,8 @@ def cite_section(record: RunRecord) -> Html:
 
 def repeat_section(record: RunRecord) -> Html:
     """The command, the identity of the data and the versions."""
-    command = f"triptych run recipe.yaml {shlex.quote(record.data)} -o again --seed {record.seed}"
+    words = f"triptych run recipe.yaml {shlex.quote(record.data)} {record.options}"
+    command = f"{words.rstrip()} -o again --seed {record.seed}"
     versions = (
         tag("div", tag("dt", name), tag("dd", value)) for name, value in sorted(record.versions.items())
     )

@@ -1,0 +1,108 @@
+"""Time and peak memory of train + embed on synthetic spots, each run in a process of its own.
+
+    OMP_NUM_THREADS=2 python benchmarks/scaling.py --n 1000 10000 100000 --epochs 3
+    … --aestetik-python OTHER/bin/python --peer-n 1000      to run aestetik on the same
+
+Seconds per epoch come from the difference between runs of few and of one epoch; the estimate for 100 epochs
+adds what is not training.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import time
+
+import numpy as np
+
+PEER = """
+import json, logging, resource, sys, time, warnings
+warnings.filterwarnings("ignore"); logging.disable(logging.WARNING)
+import numpy as np, pandas as pd, anndata, torch
+from aestetik import AESTETIK
+n, dims, window, epochs, threads, passes = map(int, sys.argv[1:])
+torch.set_num_threads(threads)
+rng = np.random.default_rng(0); side = int(np.ceil(n ** 0.5))
+x = rng.normal(size=(n, dims)); at = np.arange(n)
+names = [str(i) for i in at]
+a = anndata.AnnData(np.zeros((n, 1), np.float32), obs=pd.DataFrame(
+    {"x_array": at % side, "y_array": at // side}, index=names))
+a.obsm["X_pca_transcriptomics"] = x[:, : dims // 2]; a.obsm["X_pca_morphology"] = x[:, dims // 2 :]
+m = AESTETIK(morphology_weight=1.5, n_cluster=8, window_size=window, max_epochs=epochs,
+             clustering_method="kmeans", refine_cluster=False, num_repeats_predict=passes)
+m._cluster_embedding = lambda *_: np.zeros(n)
+start = time.perf_counter(); m.fit(a); seconds = time.perf_counter() - start
+print(json.dumps({"s": seconds, "gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20}))
+"""
+
+
+def one(n: int, dims: int, window: int, epochs: int, threads: int) -> None:
+    """Fit and embed here; print seconds of both and the peak of this process."""
+    import torch
+
+    from triptych.core.protocols import Places
+    from triptych.fusers.grid_triplet import GridTriplet
+
+    torch.set_num_threads(threads)
+    rng = np.random.default_rng(0)
+    side = int(np.ceil(n**0.5))
+    grid = np.stack([np.arange(n) % side, np.arange(n) // side], axis=1)
+    x = rng.normal(size=(n, dims))
+    views = {"rna": x[:, : dims // 2], "img": x[:, dims // 2 :]}
+    places = Places(grid.astype(float), np.zeros(n, dtype=int), grid, "square")
+    fuser = GridTriplet(window=window, epochs=epochs)
+    start = time.perf_counter()
+    fitted = fuser.fit(views, places, rng)
+    middle = time.perf_counter()
+    fitted.transform(views, places)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    end = time.perf_counter()
+    print(json.dumps({"fit": middle - start, "embed": end - middle, "s": end - start, "gb": peak}))
+
+
+def report(who: str, n: int, epoch: float, hundred: float, embed: float, peak_gb: float) -> None:
+    times = f"epoch {epoch:8.3f} s  embed {embed:8.2f} s  100 epochs + embed {hundred:9.1f} s"
+    print(f"{who}  n={n:>7}  {times}  peak {peak_gb:5.2f} GB", flush=True)
+
+
+def child(words: list[object], command: list[str]) -> dict[str, float]:
+    done = subprocess.run([*command, *map(str, words)], check=True, capture_output=True, text=True)
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--n", type=int, nargs="+", default=[1000, 10_000, 100_000])
+    parser.add_argument("--dims", type=int, default=40)
+    parser.add_argument("--window", type=int, default=7)
+    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--aestetik-python")
+    parser.add_argument("--peer-n", type=int, nargs="*", default=[1000])
+    parser.add_argument("--one", type=int, nargs=5, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.one:
+        one(*args.one)
+        return
+    here = [sys.executable, __file__, "--one"]
+    for n in args.n:
+        few = child([n, args.dims, args.window, args.epochs, args.threads], here)
+        first = child([n, args.dims, args.window, 1, args.threads], here)
+        epoch = (few["fit"] - first["fit"]) / (args.epochs - 1)
+        hundred = first["s"] + 99 * epoch
+        report("triptych", n, epoch, hundred, few["embed"], max(few["gb"], first["gb"]))
+    for n in args.peer_n if args.aestetik_python else []:
+        command = [args.aestetik_python, "-c", PEER]
+        few = child([n, args.dims, args.window, args.epochs, args.threads, 1], command)
+        first = child([n, args.dims, args.window, 1, args.threads, 1], command)
+        more = child([n, args.dims, args.window, 1, args.threads, 6], command)
+        epoch, once = (few["s"] - first["s"]) / (args.epochs - 1), (more["s"] - first["s"]) / 5
+        hundred = first["s"] + 99 * epoch + 999 * once
+        report("aestetik", n, epoch, hundred, 1000 * once, max(few["gb"], more["gb"]))
+
+
+if __name__ == "__main__":
+    main()

@@ -226,3 +226,23 @@ def test_dlpfc():
     assert set(table.obs.donor) == {"Br8100"}
     assert table.uns["triptych"]["samples"].mpp.between(0.72, 0.73).all()
     assert (table.uns["triptych"]["samples"].lattice == "hex").all()
+
+
+@pytest.mark.parametrize("library", ["s", "V1_Breast"])
+@pytest.mark.parametrize("kind", ["uint8", "float32"])
+def test_a_picture_inside_the_file_is_the_image_of_its_sample(tmp_path, library, kind):
+    from triptych.tiles.slide import open_slide
+
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, size=(40, 30, 3)).astype(np.uint8)
+    table = ad.AnnData(sp.csr_matrix(np.ones((4, 3), dtype=np.float32)))
+    table.obsm["spatial"] = rng.random((4, 2)) * 100
+    picture = pixels if kind == "uint8" else (pixels / 255).astype(np.float32)
+    scales = {"tissue_hires_scalef": 0.25, "tissue_lowres_scalef": 0.1}
+    table.uns["spatial"] = {library: {"images": {"hires": picture}, "scalefactors": scales}}
+    table.write_h5ad(tmp_path / "s.h5ad")
+    about = read(tmp_path / "s.h5ad").uns["triptych"]["samples"].loc["s"]
+    assert about["image_scale"] == 0.25
+    slide = open_slide(about["image"])
+    assert slide.shape_px == (40, 30)
+    assert (slide.read(0, 0, 30, 40) == pixels).all()

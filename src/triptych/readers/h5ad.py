@@ -86,7 +86,28 @@ def load(path: Path) -> ad.AnnData:
             table = read_h5ad(path)
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(f"the file {path.name} is no AnnData ({error})") from error
-    return adopt(table, path.stem)
+    libraries = list(table.uns["spatial"]) if isinstance(table.uns.get("spatial"), dict) else []
+    return with_pictures(adopt(table, path.stem), path, libraries)
+
+
+def with_pictures(table: ad.AnnData, path: Path, libraries: list[str]) -> ad.AnnData:
+    """Name the pictures that the file itself holds, as scanpy stores Visium's: ``FILE.h5ad::uns/spatial/…``.
+
+    The finest picture of a sample is taken, with its own scale; a sample that has an image keeps it. A single
+    picture of a single sample may have any name in the file.
+    """
+    about = table.uns[UNS]["samples"]
+    pictures = table.uns.get("spatial")
+    for sample in about.index if isinstance(pictures, dict) and "image" in about else []:
+        library = pictures.get(sample) or {}
+        scales = library.get("scalefactors", {})
+        finest = next((r for r in ("hires", "lowres") if r in library.get("images", {})), "")
+        if finest and not about.loc[sample, "image"] and f"tissue_{finest}_scalef" in scales:
+            name = sample if sample in libraries else libraries[0]
+            inside = f"uns/spatial/{name}/images/{finest}"
+            about.loc[sample, "image"] = f"{path.resolve()}{STORE}{inside}"
+            about.loc[sample, "image_scale"] = float(scales[f"tissue_{finest}_scalef"])
+    return table
 
 
 def adopt(table: ad.AnnData, stem: str) -> ad.AnnData:

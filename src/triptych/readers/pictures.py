@@ -6,6 +6,7 @@ import struct
 from pathlib import Path
 from typing import Any, Final
 
+import h5py
 import tifffile
 from PIL import JpegImagePlugin, PngImagePlugin
 
@@ -24,7 +25,7 @@ def image_size(image: str) -> tuple[int, int]:
     Parameters
     ----------
     image
-        A path of a JPEG, PNG or TIFF, or ``STORE.zarr::images/NAME``.
+        A path of a JPEG, PNG or TIFF, ``STORE.zarr::images/NAME``, or ``FILE.h5ad::uns/spatial/…``.
 
     Raises
     ------
@@ -32,7 +33,7 @@ def image_size(image: str) -> tuple[int, int]:
         When there is no such image, it is of another format, or the file is cut short.
     """
     if STORE in image:
-        return _store_size(image)
+        return _h5ad_size(image) if image.partition(STORE)[0].endswith(".h5ad") else _store_size(image)
     path = Path(image)
     if not path.is_file():
         raise DataError(f"the image {path} does not exist")
@@ -76,6 +77,16 @@ def _tiff_size(path: Path) -> tuple[int, int]:
     if max(ends, default=0) > path.stat().st_size:
         raise DataError(f"the image {path.name} is cut short: its pixels should go on behind its end")
     return width, height
+
+
+def _h5ad_size(image: str) -> tuple[int, int]:
+    path, _, inside = image.partition(STORE)
+    try:
+        with h5py.File(path, "r") as file:
+            height, width = file[inside].shape[:2]
+    except (KeyError, OSError, AttributeError, ValueError) as error:
+        raise DataError(f"the file {path} has no readable picture {inside} ({error})") from error
+    return int(width), int(height)
 
 
 def _store_size(image: str) -> tuple[int, int]:

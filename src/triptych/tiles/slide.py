@@ -117,8 +117,9 @@ def open_slide(reference: str, scale: float = 1.0) -> Slide:
     Parameters
     ----------
     reference
-        Path of a JPEG, PNG, TIFF or OME-TIFF, or ``STORE.zarr::images/NAME``. JPEG and PNG are decoded whole
-        and once; of the others only what is read.
+        Path of a JPEG, PNG, TIFF or OME-TIFF, ``STORE.zarr::images/NAME``, or a picture inside an AnnData
+        file, ``FILE.h5ad::uns/spatial/…``. JPEG, PNG and pictures inside a file are decoded whole and once;
+        of the others only what is read.
     scale
         As of `Slide`.
 
@@ -130,7 +131,10 @@ def open_slide(reference: str, scale: float = 1.0) -> Slide:
         When a store is named and spatialdata is not installed.
     """
     if STORE in reference:
-        from triptych.tiles.store import store_slide
+        from triptych.tiles.store import h5ad_slide, store_slide
+
+        if reference.partition(STORE)[0].endswith(".h5ad"):
+            return h5ad_slide(reference, scale)
 
         return store_slide(reference, scale)
     path = Path(reference)

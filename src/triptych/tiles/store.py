@@ -1,10 +1,11 @@
-"""Images in a SpatialData store: ``STORE.zarr::images/NAME``."""
+"""Images inside a store: ``STORE.zarr::images/NAME``, or ``FILE.h5ad::uns/spatial/…`` as scanpy has them."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any, Final
 
+import h5py
 import numpy as np
 
 from triptych.core.checks import nearest
@@ -12,7 +13,7 @@ from triptych.core.errors import DataError
 from triptych.core.extras import need
 from triptych.core.protocols import Pixels
 from triptych.tiles.mosaic import Mosaic
-from triptych.tiles.slide import STORE, Slide
+from triptych.tiles.slide import STORE, Slide, array_slide
 
 CHUNK_PX: Final = (1024, 1024)
 
@@ -64,3 +65,24 @@ def _image(folder: str, inside: str) -> Any:
     if hasattr(element, "children"):
         element = next(iter(element["scale0"].values()))
     return element.transpose("c", "y", "x").data
+
+
+def h5ad_slide(reference: str, scale: float) -> Slide:
+    """A picture inside an AnnData file, 8 bits or fractions of one.
+
+    Raises
+    ------
+    DataError
+        When there is no such picture, or it is not RGB.
+    """
+    path, _, inside = reference.partition(STORE)
+    try:
+        with h5py.File(path, "r") as file:
+            pixels = np.asarray(file[inside])
+    except (OSError, KeyError) as error:
+        raise DataError(
+            f"The file {path} has no readable picture {inside}: {error}.", "Read it again."
+        ) from error
+    if pixels.dtype.kind == "f" and pixels.size and pixels.min() >= 0 and pixels.max() <= 1:
+        pixels = np.round(pixels * 255).astype(np.uint8)
+    return array_slide(pixels[..., :3] if pixels.ndim == 3 else pixels, scale)

@@ -12,6 +12,10 @@ registry: Final = Registry(
     (Aligner,),
     {
         "none": "triptych.aligners.none:Unaligned",
+        "center": "triptych.aligners.center:Center",
+        "combat": "triptych.aligners.combat:Combat",
         "harmony": "triptych.aligners.harmony:Harmony",
+        "scanorama": "triptych.aligners.scanorama:Scanorama",
+        "scvi": "triptych.aligners.scvi:Scvi",
     },
 )

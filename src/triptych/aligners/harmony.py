@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
-from triptych.core.checks import Faults
+from triptych.aligners.door import faults_of
 from triptych.core.protocols import Codes, Matrix
 from triptych.core.randomness import seed_from
 from triptych.maths.threads import one_thread
@@ -95,10 +95,7 @@ class Harmony:
         return np.array(result.Z_corr, np.float64)
 
     def _check(self, x: Matrix, batch: Codes) -> None:
-        faults = Faults("harmony")
-        faults.check(len(x) == len(batch), f"{len(x)} rows but {len(batch)} batch codes.")
-        faults.check(bool(np.isfinite(x).all()), "some values are not finite. Remove those rows.")
-        faults.check(not bool((batch < 0).any()), "some rows have no batch. Fill in obs:batch.")
+        faults = faults_of("harmony", x, batch)
         zero = int((~x.any(axis=1)).sum())
         faults.check(zero == 0, f"{zero} rows are all zero and have no direction. Remove them.")
         faults.raise_if_any()

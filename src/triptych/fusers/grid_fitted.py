@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 from triptych.core.checks import Faults, listing
 from triptych.core.errors import WeightsError
 from triptych.core.protocols import Array, Matrix, Places
-from triptych.fusers.grid_triplet import GridTriplet, beside, check, gather, scale
+from triptych.fusers.grid_triplet import GridTriplet, beside, check, gather, scale, threads_for
 
 if TYPE_CHECKING:
     import torch
@@ -91,14 +92,15 @@ class FittedGridTriplet:
             device=device,
         )
         mean, variance = (part.to(device) for part in self.statistics)
-        return embed(
-            self.encoder.to(device),
-            (mean, variance),
-            windows,
-            passes=component.monte_carlo,
-            dropout=component.dropout,
-            generator=torch.Generator(device).manual_seed(self.dropout_seed),
-        )
+        with threads_for(windows):
+            return embed(
+                deepcopy(self.encoder).to(device),  # moving would change the one that is kept
+                (mean, variance),
+                windows,
+                passes=component.monte_carlo,
+                dropout=component.dropout,
+                generator=torch.Generator(device).manual_seed(self.dropout_seed),
+            )
 
     def _check(self, views: Mapping[str, Array], places: Places) -> None:
         faults = Faults("grid-triplet")

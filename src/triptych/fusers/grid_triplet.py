@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -15,6 +16,7 @@ from triptych.core.protocols import Array, Matrix, Places
 from triptych.core.randomness import seed_from
 from triptych.fusers.balance import check_views, check_weights
 from triptych.fusers.grid_labels import view_labels
+from triptych.maths.threads import one_thread
 from triptych.maths.windows import point_gaps_at_fill, window_index, window_medians
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from triptych.nets.grid import GridShape
     from triptych.nets.grid_training import Windows
 
+SMALL = 1_000_000  # values of all windows below which a study is fitted in one thread
 TOTAL = 3.0  # what the weights of the views add up to, as in the paper
 
 
@@ -189,7 +192,10 @@ class GridTriplet:
         ranges = np.stack([x.min(axis=0), x.max(axis=0)])
         windows = gather(scale(x, ranges), places, window=self.window, lattice=self.lattice, device=device)
         settings = Settings(**{name: getattr(self, name) for name in Settings.__dataclass_fields__})
-        encoder, statistics, losses = fit_encoder(windows, parts, self.shape(x.shape[1]), settings, generator)
+        with threads_for(windows):
+            encoder, statistics, losses = fit_encoder(
+                windows, parts, self.shape(x.shape[1]), settings, generator
+            )
         return FittedGridTriplet(
             self, roles, ranges, encoder, statistics, tuple(losses), dropout_seed=seed_from(rng)
         )
@@ -201,6 +207,15 @@ class GridTriplet:
         return GridShape(
             channels, self.window, self.hidden, self.latent, self.members, self.pooling == "ceil"
         )
+
+
+def threads_for(windows: Windows) -> AbstractContextManager[None]:
+    """One thread for small studies, whose steps are too short to share out; else as many as torch is given.
+
+    Threads that wait for each other many times a millisecond cost a multiple of the work on a busy machine.
+    """
+    values = windows.index.numel() * windows.pile.shape[1]
+    return one_thread() if values < SMALL else nullcontext()
 
 
 def check(views: Mapping[str, Array], places: Places, weights: Mapping[str, float]) -> None:

@@ -17,5 +17,10 @@ registry: Final = Registry(
         "homogeneity": "triptych.metrics.homogeneity:Homogeneity",
         "completeness": "triptych.metrics.completeness:Completeness",
         "silhouette": "triptych.metrics.silhouette:Silhouette",
+        "batch-silhouette": "triptych.metrics.batch_silhouette:BatchSilhouette",
+        "ilisi": "triptych.metrics.ilisi:Ilisi",
+        "clisi": "triptych.metrics.clisi:Clisi",
+        "kbet": "triptych.metrics.kbet:Kbet",
+        "graph-connectivity": "triptych.metrics.graph_connectivity:GraphConnectivity",
     },
 )

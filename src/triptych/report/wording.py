@@ -13,7 +13,7 @@ from triptych.report.facts import Facts
 
 METRICS = {
     "ari": "ARI", "nmi": "NMI", "ami": "AMI", "asw": "ASW", "chaos": "CHAOS", "pas": "PAS", "lisi": "LISI",
-    "ilisi": "iLISI", "clisi": "cLISI",
+    "ilisi": "iLISI", "clisi": "cLISI", "kbet": "kBET",
 }  # fmt: skip
 DASH = "–"
 

@@ -1,0 +1,126 @@
+"""Scanorama: batches are stitched where they overlap, by their mutual nearest neighbours."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final
+
+import numpy as np
+
+from triptych.aligners.door import check_sizes, faults_of
+from triptych.aligners.seeding import global_seed
+from triptych.core.checks import listing
+from triptych.core.errors import NumericsError, TriptychWarning
+from triptych.core.extras import need
+from triptych.core.protocols import Codes, Matrix
+from triptych.maths.threads import one_thread
+
+PART: Final = 5000  # matched pairs weighted at once: memory is n × PART
+
+
+@dataclass(frozen=True)
+class Scanorama:
+    """Move each batch by the smoothed differences between its rows and their matches in other batches.
+
+    Parameters
+    ----------
+    sigma
+        Sharpness of the smoothing: a match at distance r, in units of the view's root mean square norm,
+        weighs exp(−sigma·r²/2).
+    knn
+        Neighbours looked at when matching; every batch needs as many rows.
+    alpha
+        Least fraction of matched rows, in either batch, at which two batches are stitched together.
+
+    Notes
+    -----
+    Neighbours are exact: the approximate search is built by many threads and gives other bits each time.
+    The view is divided by its root mean square norm on the way in and multiplied on the way out, since
+    the method was made for rows of unit norm.
+    """
+
+    sigma: float = 15.0
+    knn: int = 20
+    alpha: float = 0.1
+
+    revision: ClassVar[int] = 1
+    random: ClassVar[bool] = False
+    cite: ClassVar[str] = "10.1038/s41587-019-0113-3"
+
+    def __post_init__(self) -> None:
+        if not self.sigma > 0 or self.knn < 1:
+            raise ValueError("sigma must be above 0 and knn at least 1")
+        if not 0 <= self.alpha < 1:
+            raise ValueError("alpha must be at least 0 and below 1")
+
+    def align(self, x: Matrix, batch: Codes, rng: np.random.Generator) -> Matrix:
+        """Stitch the batches of ``x`` together.
+
+        Parameters
+        ----------
+        x
+            Shape (n, d), commonly principal components.
+        batch
+            Code of the batch of each row, shape (n,).
+        rng
+            Not drawn from.
+
+        Returns
+        -------
+        Shape (n, d), rows in the order of ``x``. With a single batch, ``x`` as it is.
+
+        Raises
+        ------
+        DataError
+            When values are not finite, codes are missing, lengths differ, or a batch is smaller than
+            ``knn``; all faults together.
+        MissingExtraError
+            When scanorama is not installed.
+        NumericsError
+            When scanorama refuses to correct.
+        """
+        self._check(x, batch)
+        if len(np.unique(batch)) < 2:
+            return x
+        rows = [np.flatnonzero(batch == code) for code in np.unique(batch)]
+        x = np.asarray(x, np.float64)
+        norm = float(np.sqrt((x**2).sum(axis=1).mean())) or 1.0
+        aligned = np.empty_like(x)
+        for part, value in zip(rows, self._stitched([x[part] / norm for part in rows]), strict=True):
+            aligned[part] = value * norm
+        return aligned
+
+    def _check(self, x: Matrix, batch: Codes) -> None:
+        faults = faults_of("scanorama", x, batch)
+        check_sizes(faults, batch, self.knn, "Lower knn, or merge it with another batch.")
+        faults.raise_if_any()
+
+    def _stitched(self, parts: list[Matrix]) -> list[Matrix]:
+        """The batches, corrected."""
+        with (
+            global_seed(0),
+            one_thread(),
+        ):  # imported, it seeds numpy; at work, it changes filters of warnings
+            library = need("scanorama", "align")
+            pairs, matches = library.find_alignments(
+                parts, knn=self.knn, approx=False, alpha=self.alpha, verbose=0
+            )
+            stitched: list[Any] = library.assemble(
+                parts, sigma=self.sigma, batch_size=PART, alignments=pairs, matches=matches, verbose=0
+            )
+        _tell_unmatched(len(parts), pairs, self.alpha)
+        if any(isinstance(part, np.matrix) for part in stitched):  # its sign of having given up on one
+            raise NumericsError("scanorama: the smoothing failed.", "Lower sigma.")
+        return stitched
+
+
+def _tell_unmatched(count: int, pairs: list[tuple[int, int]], alpha: float) -> None:
+    """Warn of batches that overlap with no other and therefore stay where they are."""
+    alone = sorted(set(range(count)) - {number for pair in pairs for number in pair})
+    if alone:
+        warnings.warn(
+            f"scanorama: batches {listing(map(str, alone))} match no other at alpha {alpha} and stay as is.",
+            TriptychWarning,
+            stacklevel=4,
+        )

@@ -1,0 +1,194 @@
+"""scVI: a variational autoencoder of the counts whose decoder is told the batch, so the code need not be."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from tempfile import TemporaryDirectory
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+
+from triptych.aligners.door import check_batch
+from triptych.aligners.seeding import global_seed, global_torch_seed
+from triptych.core.checks import Faults
+from triptych.core.extras import need
+from triptych.core.progress import track
+from triptych.core.protocols import Array, Codes, Matrix
+from triptych.core.randomness import seed_from
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+MINIBATCH: Final = 128
+LONGEST, DECAY_AT = 400, 20_000  # epochs, rows: the library's own rule
+LOGGERS: Final = ("scvi", "lightning", "lightning.pytorch", "lightning.fabric")
+
+
+@dataclass(frozen=True)
+class Scvi:
+    """Counts and batches → a latent space without the batch.
+
+    Parameters
+    ----------
+    latent
+        Dimension of the latent space.
+    layers
+        Hidden layers of the encoder and of the decoder.
+    hidden
+        Width of a hidden layer.
+    epochs
+        Passes over the data; 0 takes the library's own: 400, and fewer beyond 20 000 rows.
+    likelihood
+        Distribution of the counts: ``nb`` (negative binomial), ``zinb`` (with extra zeros) or ``poisson``.
+
+    Notes
+    -----
+    It reads raw counts, not a view: in a recipe, ``x: "layers:counts"``. It trains on every row, on the
+    CPU, with one thread.
+    """
+
+    latent: int = 20
+    layers: int = 1
+    hidden: int = 128
+    epochs: int = 0
+    likelihood: Literal["nb", "zinb", "poisson"] = "nb"
+
+    takes: ClassVar[Literal["counts"]] = "counts"
+    revision: ClassVar[int] = 1
+    random: ClassVar[bool] = True
+    cite: ClassVar[str] = "10.1038/s41592-018-0229-2"
+
+    def __post_init__(self) -> None:
+        if min(self.latent, self.layers, self.hidden) < 1:
+            raise ValueError("latent, layers and hidden must be at least 1")
+        if self.epochs < 0:
+            raise ValueError("epochs must not be negative; 0 takes as many as the library would")
+
+    def align(self, x: Array, batch: Codes, rng: np.random.Generator) -> Matrix:
+        """Learn the latent space of ``x`` and return its mean at every row.
+
+        Parameters
+        ----------
+        x
+            Raw counts, shape (n, g), CSR or dense.
+        batch
+            Code of the batch of each row, shape (n,).
+        rng
+            Seeds the weights, the order of the rows and the draws of the training.
+
+        Returns
+        -------
+        Shape (n, latent), float32. A single batch gives its latent space.
+
+        Raises
+        ------
+        DataError
+            When values are no counts, rows have no counts, codes are missing, or lengths differ; all
+            faults together.
+        MissingExtraError
+            When scvi-tools is not installed.
+        """
+        counts = _counts(x, batch)
+        with ExitStack() as stack:
+            library = stack.enter_context(_quiet())
+            stack.enter_context(global_torch_seed(seed_from(rng)))
+            folder = stack.enter_context(TemporaryDirectory(prefix="triptych-scvi-"))
+            return self._latent(library, counts, batch, folder)
+
+    def _latent(self, library: ModuleType, counts: sp.csr_matrix, batch: Codes, folder: str) -> Matrix:
+        """Train in silence, and encode; what the library might write goes to ``folder``."""
+        table, cls = _table(counts, batch), library.model.SCVI
+        cls.setup_anndata(table, batch_key="batch")
+        model = cls(
+            table,
+            n_latent=self.latent,
+            n_layers=self.layers,
+            n_hidden=self.hidden,
+            gene_likelihood=self.likelihood,
+        )
+        epochs = self.epochs or max(1, min(LONGEST, round(LONGEST * DECAY_AT / len(batch))))
+        try:
+            model.train(max_epochs=epochs, **_training(len(batch)), **_trainer(folder, epochs))
+            return np.asarray(model.get_latent_representation(), np.float32)
+        finally:
+            model.deregister_manager()  # else the class keeps the counts for as long as Python runs
+
+
+def _counts(x: Array, batch: Codes) -> sp.csr_matrix:
+    """The counts as CSR of float32, or a refusal."""
+    faults = Faults("scvi")
+    counts = sp.csr_matrix(x)
+    values = counts.data
+    whole = bool(np.isfinite(values).all()) and bool((values == np.round(values)).all())
+    faults.check(whole, "some values are not whole numbers.")
+    faults.check(not bool((values < 0).any()), "some values are negative.")
+    check_batch(faults, counts, batch)
+    empty = int((counts.sum(axis=1) == 0).sum())
+    faults.check(empty == 0, f"{empty} rows have no counts. Remove them.")
+    faults.check(counts.shape[0] > 2, f"{counts.shape[0]} rows are too few to train on.")
+    faults.raise_if_any(hint="It takes raw counts: in a recipe, x: layers:counts.")
+    return counts.astype(np.float32)
+
+
+def _table(counts: sp.csr_matrix, batch: Codes) -> AnnData:
+    """The form that the library takes."""
+    from anndata import AnnData
+
+    names = pd.Index([str(row) for row in range(len(batch))])
+    return AnnData(counts, obs=pd.DataFrame({"batch": pd.Categorical(batch)}, index=names))
+
+
+def _training(n: int) -> dict[str, Any]:
+    """Every row in minibatches of at most 128, none of one or two rows: their variance would be no use."""
+    size = next(size for size in range(MINIBATCH, 2, -1) if n % size == 0 or n % size > 2)
+    return {
+        "train_size": 1.0,
+        "shuffle_set_split": False,
+        "batch_size": size,
+        "accelerator": "cpu",
+        "devices": 1,
+    }
+
+
+def _trainer(folder: str, epochs: int) -> dict[str, Any]:
+    """No files, no bars, no logs, no global switches; epochs are told to whoever listens."""
+    callbacks = need("lightning.pytorch.callbacks", "align")
+    steps = track(range(epochs), "scvi", epochs)
+    progress = callbacks.LambdaCallback(
+        on_train_epoch_start=lambda _trainer, _module: next(steps),
+        on_train_end=lambda _trainer, _module: next(steps, None),
+    )
+    return {
+        "default_root_dir": folder,
+        "logger": False,
+        "enable_progress_bar": False,
+        "benchmark": None,
+        "callbacks": [progress],
+    }
+
+
+@contextmanager
+def _quiet() -> Iterator[ModuleType]:
+    """The library, without its logs and warnings, and without what its import does to global generators.
+
+    One thread at a time: filters of warnings and levels of logs are global too.
+    """
+    with global_seed(0), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        library = need("scvi", "align")
+        loggers = [logging.getLogger(name) for name in LOGGERS]
+        levels = [logger.level for logger in loggers]
+        try:
+            for logger in loggers:
+                logger.setLevel(logging.ERROR)
+            yield library
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)

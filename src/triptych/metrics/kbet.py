@@ -1,0 +1,101 @@
+"""Whether neighbourhoods hold the batches in the proportions of the whole."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+from scipy.special import chdtrc
+
+from triptych.core.protocols import Codes, Matrix, Vector
+from triptych.maths.neighbours import Neighbours, nearest
+from triptych.metrics.neighbourhoods import check_neighbours, check_space, compositions
+
+
+@dataclass(frozen=True)
+class Kbet:
+    """Share of neighbourhoods whose batches pass a chi-squared test: 0 to 1.
+
+    χ²_i = Σ_b (n_ib - k f_b)² / (k f_b) on B - 1 degrees of freedom, with n_ib neighbours of batch b among k
+    and f_b its share of all; the score is the share of p-values not below alpha, and 1 - kBET the rejection
+    rate of the paper. Over all observations, not label by label: where labels differ between batches,
+    score each label apart. Exact neighbours, Euclidean.
+
+    Parameters
+    ----------
+    neighbours
+        Looked at around each observation, itself counted.
+    alpha
+        Level of the test.
+    """
+
+    neighbours: int = 50
+    alpha: float = 0.05
+
+    against: ClassVar[Literal["truth", "space"]] = "space"
+    greater_is_better: ClassVar[bool] = True
+    mixing: ClassVar[bool] = True
+    revision: ClassVar[int] = 1
+    random: ClassVar[bool] = False
+    cite: ClassVar[str] = "10.1038/s41592-018-0254-1"
+
+    def __post_init__(self) -> None:
+        if not self.neighbours >= 2:
+            raise ValueError("neighbours must be 2 or more")
+        if not 0 < self.alpha < 1:
+            raise ValueError("alpha must lie between 0 and 1")
+
+    def score(self, truth: Matrix, guess: Codes) -> float:
+        """Find the neighbours and score them.
+
+        Parameters
+        ----------
+        truth
+            The space, shape (n, d).
+        guess
+            Batches, shape (n,).
+
+        Raises
+        ------
+        DataError
+            When there are too few observations or batches, or values are missing or not finite.
+        """
+        check_space("kbet", truth, guess, neighbours=self.neighbours)
+        return self.score_neighbours(nearest(truth, self.neighbours), guess)
+
+    def score_neighbours(self, found: Neighbours, codes: Codes) -> float:
+        """Score neighbours found before, for callers with several metrics.
+
+        Parameters
+        ----------
+        found
+            At least ``neighbours`` of each of n observations.
+        codes
+            Batches, shape (n,).
+
+        Raises
+        ------
+        DataError
+            When there are too few neighbours or batches, or codes are missing.
+        """
+        found = check_neighbours("kbet", found, codes, neighbours=self.neighbours)
+        return float((p_values(found, codes) >= self.alpha).mean())
+
+
+def p_values(found: Neighbours, codes: Codes) -> Vector:
+    """Probability of a composition as far from that of the whole, by chance, shape (n,).
+
+    Parameters
+    ----------
+    found
+        k neighbours of each of n observations, itself counted.
+    codes
+        Batches, shape (n,).
+    """
+    _, codes, size = np.unique(codes, return_inverse=True, return_counts=True)
+    expected = found.k * size / len(codes)
+    p = np.empty(len(codes))
+    for rows, observed in compositions(found.indices, codes, len(size)):
+        p[rows] = chdtrc(len(size) - 1, ((observed - expected) ** 2 / expected).sum(axis=1))
+    return p

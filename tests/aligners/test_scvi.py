@@ -1,0 +1,162 @@
+"""scVI from counts: seeded, silent, leaving no files and no global state; counts only."""
+
+import logging
+import random
+import sys
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from triptych.aligners.scvi import Scvi
+from triptych.core.errors import DataError, MissingExtraError
+from triptych.core.progress import listening
+
+pytest.importorskip("scvi", reason="the extra align is not installed")
+torch = pytest.importorskip("torch")
+
+
+@pytest.fixture
+def counts(rng):
+    """Two groups in two batches; the batch triples a third of the genes."""
+    group, batch = np.arange(200) % 2, np.arange(200) // 2 % 2
+    rates = rng.gamma(2.0, 2.0, (2, 30))[group]
+    rates[batch == 1, :10] *= 3
+    return sp.csr_matrix(rng.poisson(rates).astype(np.int32)), group, batch
+
+
+def test_the_batch_goes_and_the_groups_stay(counts):
+    x, group, batch = counts
+    found = Scvi(latent=4, hidden=32, epochs=100).align(x, batch, np.random.default_rng(0))
+
+    def apart(codes):
+        one, other = found[codes == 0], found[codes == 1]
+        return np.linalg.norm(one.mean(axis=0) - other.mean(axis=0)) / found.std()
+
+    assert found.shape == (200, 4)
+    assert apart(group) > 3 * apart(batch)  # 1.5 times in the logged counts
+
+
+def test_seed_decides(counts):
+    x, _, batch = counts
+    one, same, other = (Scvi(epochs=1).align(x, batch, np.random.default_rng(s)) for s in (0, 0, 1))
+    assert one.tobytes() == same.tobytes()
+    assert one.tobytes() != other.tobytes()
+
+
+def test_dense_counts_and_other_types_give_the_same(counts):
+    x, _, batch = counts
+    forms = x, x.toarray(), x.astype(np.float64)
+    found = [Scvi(epochs=1).align(form, batch, np.random.default_rng(0)).tobytes() for form in forms]
+    assert len(set(found)) == 1
+
+
+def test_the_world_is_left_as_it_was(counts, tmp_path, monkeypatch, capfd, recwarn):
+    import scvi
+
+    monkeypatch.chdir(tmp_path)
+    x, _, batch = counts
+    x.data.flags.writeable = False
+
+    def world():
+        return (
+            random.getstate(), np.random.get_state()[1].tobytes(),  # noqa: NPY002
+            torch.get_rng_state().numpy().tobytes(), torch.get_num_threads(), torch.backends.cudnn.benchmark,
+            torch.are_deterministic_algorithms_enabled(), scvi.settings.seed,
+            logging.getLogger("scvi").level, logging.getLogger("lightning.pytorch").level,
+        )  # fmt: skip
+
+    torch.set_num_threads(2)
+    before, kept = world(), len(scvi.model.SCVI._setup_adata_manager_store)
+    Scvi(epochs=1).align(x, batch, np.random.default_rng(0))
+    assert world() == before
+    torch.set_num_threads(1)
+    assert len(scvi.model.SCVI._setup_adata_manager_store) == kept
+    assert list(tmp_path.iterdir()) == []
+    assert capfd.readouterr() == ("", "")
+    assert not recwarn.list
+
+
+@pytest.mark.parametrize("n", [3, 128, 129, 130, 131, 257, 258])
+def test_no_minibatch_is_too_small(n, rng):
+    x = rng.poisson(3, (n, 5))
+    found = Scvi(latent=2, hidden=4, epochs=1).align(x, np.arange(n) % 2, np.random.default_rng(0))
+    assert np.isfinite(found).all()
+
+
+def test_epochs_are_told(counts):
+    x, _, batch = counts
+    told = []
+    with listening(lambda *what: told.append(what)):
+        Scvi(epochs=3).align(x, batch, np.random.default_rng(0))
+    assert told == [("scvi", done, 3) for done in range(4)]
+
+
+@pytest.mark.parametrize(("longest", "decay_at"), [(4, 20_000), (4, 100), (40, 5)])
+def test_without_epochs_the_rule_of_the_library_decides(counts, longest, decay_at, monkeypatch):
+    from scvi.model._utils import get_max_epochs_heuristic
+
+    import triptych.aligners.scvi as module
+
+    x, _, batch = counts
+    done = []
+    monkeypatch.setattr(module, "LONGEST", longest)
+    monkeypatch.setattr(module, "DECAY_AT", decay_at)
+    with listening(lambda *what: done.append(what)):
+        Scvi(latent=2, hidden=2).align(x, batch, np.random.default_rng(0))
+    wanted = get_max_epochs_heuristic(200, longest, decay_at)
+    assert done[-1] == ("scvi", wanted, wanted)
+
+
+def test_faults(counts, rng):
+    x = np.array([[0.5, -1.0], [0, 0], [1, np.nan]])
+    with pytest.raises(DataError) as caught:
+        Scvi().align(x, np.array([0, -1]), rng)
+    for words in (
+        "not whole numbers", "are negative", "3 rows but 2 batch codes", "some rows have no batch",
+        "1 rows have no counts", "x: layers:counts",
+    ):  # fmt: skip
+        assert words in str(caught.value)
+    with pytest.raises(DataError, match="2 rows are too few"):
+        Scvi().align(np.ones((2, 3)), np.zeros(2, int), rng)
+
+
+def test_a_missing_package_is_told(counts, rng, monkeypatch):
+    monkeypatch.setitem(sys.modules, "scvi", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'triptych\[align\]'"):
+        Scvi().align(counts[0], counts[2], rng)
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"latent": 0}, "latent"),
+        ({"layers": 0}, "layers"),
+        ({"hidden": 0}, "hidden"),
+        ({"epochs": -1}, "epochs"),
+    ],
+)
+def test_parameters_out_of_range(params, message):
+    with pytest.raises(ValueError, match=message):
+        Scvi(**params)
+
+
+def test_a_step_reads_the_counts_of_the_table(table):
+    import triptych as tp
+
+    tp.align(table, "scvi", x="layers:counts", to="obsm:X_rna.scvi", latent=3, hidden=8, epochs=1)
+    assert table.obsm["X_rna.scvi"].shape == (table.n_obs, 3)
+    with pytest.raises(DataError, match=r"harmony: it takes a dense view, and this is sparse"):
+        tp.align(table, "harmony", x="layers:counts", to="obsm:X_rna.harmony")
+
+
+def test_two_threads_get_what_one_gets(counts):
+    from concurrent.futures import ThreadPoolExecutor
+
+    x, _, batch = counts
+
+    def found(seed):
+        return Scvi(epochs=2).align(x, batch, np.random.default_rng(seed)).tobytes()
+
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(found, (0, 1))) == [found(0), found(1)]

@@ -149,9 +149,7 @@ def _unit(
         component, oracle, note = _with_k(study, step, component, name)
         notes += [note] if note else []
     if step.do == "score" and slots.TRUTH in reads.values() and not _labelled(study, reads["truth"], name):
-        notes.append(f"{step.use} was skipped: {_named(name, study)} has no known labels.")
-        state = "skipped"
-        return Unit(name, component, "", state), notes, False
+        return Unit(name, component, "", "skipped"), notes, False
     inputs = [(role, ledger.identity(slot, name)) for role, slot in reads.items()]
     seed = recipe.seed if component.random or step.do == "score" else None
     about = (step.do, type(component).__qualname__, component.revision)

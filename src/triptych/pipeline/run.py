@@ -197,21 +197,30 @@ def _warnings(planned: list[PlannedStep], records: list[StepRecord], study: Stud
         found.append(
             "Oracle K: the number of clusters was taken from the known labels; a new section has none."
         )
-    if scored:
+    if any(unit.state != "skipped" for step in scored for unit in step.units):
         found.append(
             "Transductive: everything was fitted on the very sections that are scored. "
             "The known labels were used for scoring"
             + (", and for K." if any(s.oracle for s in planned) else " only.")
         )
-    partly = [n for n in study.samples if study.has(slots.TRUTH) and _unlabelled(study, n) > 0]
-    if partly:
-        counts = ", ".join(f"{name} {_unlabelled(study, name)}" for name in partly)
+    without = _unscored(planned)
+    if without:
+        found.append(f"Without known labels, so without scores: {', '.join(without)}.")
+    missing = {n: _unlabelled(study, n) for n in study.samples} if study.has(slots.TRUTH) else {}
+    counts = ", ".join(f"{n} {count}" for n, count in missing.items() if 0 < count < len(study.rows(n)))
+    if counts:
         found.append(f"Observations without a known label are left out of the scores: {counts}.")
     if not study.has(slots.SPATIAL_UM):
         found.append("No physical scale is known: distances are in the table's own units, not in µm.")
     if any(s.over == "sample" and s.step.do == "cluster" for s in planned) and len(study.samples) > 1:
         found.append("Each sample was clustered on its own: equal cluster names of two samples mean nothing.")
     return list(dict.fromkeys(found))
+
+
+def _unscored(planned: list[PlannedStep]) -> list[str]:
+    """Units that a score step left out."""
+    skipped = [u.name for s in planned if s.step.do == "score" for u in s.units if u.state == "skipped"]
+    return ["the study" if name == STUDY else name for name in dict.fromkeys(skipped)]
 
 
 def _unlabelled(study: Study, unit: str) -> int:

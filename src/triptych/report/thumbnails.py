@@ -13,7 +13,8 @@ from triptych.core.errors import TriptychError
 from triptych.core.protocols import Pixels
 from triptych.plots.window import Window
 from triptych.report.facts import Facts
-from triptych.tiles.slide import STORE, open_slide
+from triptych.tiles.picture import PLUGINS
+from triptych.tiles.slide import STORE, kind_of, open_slide
 
 WHOLE = 60_000_000  # pixels that may be decoded at once; larger TIFF pages are read tile by tile
 WANTED = 600  # pixels along the longer side of what is shown
@@ -72,7 +73,7 @@ def _from_file(path: Path, scale: float, window: Window) -> Thumbnail | None:
         with path.open("rb") as file:
             tiff = file.read(2) in {b"II", b"MM"}  # the suffix may lie
         pixels, size = (_tiff if tiff else _plain)(path, need)
-    except (OSError, ValueError, KeyError, IndexError, Image.DecompressionBombError) as error:
+    except (TriptychError, SyntaxError, OSError, ValueError, KeyError, IndexError) as error:
         raise UnreadableImageError(f"{path.name} cannot be shown: {error}") from error
     return _cut(pixels, Window(0, 0, size[0] / scale, size[1] / scale), window)
 
@@ -92,7 +93,9 @@ def _from_store(reference: str, scale: float, window: Window) -> Thumbnail | Non
 
 
 def _plain(path: Path, need: float) -> tuple[Pixels, tuple[int, int]]:
-    with Image.open(path) as image:
+    # The plug-in class is called directly: Image.open warns of slides, which are large by nature.
+    plugin: Any = PLUGINS[kind_of(path)]
+    with plugin(path) as image:
         size = image.size
         image.draft("RGB", (max(1, round(size[0] * need)), max(1, round(size[1] * need))))  # JPEG only
         return np.asarray(image.convert("RGB")), size

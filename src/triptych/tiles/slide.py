@@ -143,7 +143,7 @@ def open_slide(reference: str, scale: float = 1.0) -> Slide:
         raise DataError(
             f"The image {path} does not exist.", f"Its folder holds {listing(beside)}. Check the path."
         )
-    kind = _kind(path)
+    kind = kind_of(path)
     if kind == "TIFF":
         from triptych.tiles.tiff import tiff_slide
 
@@ -153,7 +153,7 @@ def open_slide(reference: str, scale: float = 1.0) -> Slide:
     return array_slide(decode(path, kind), scale)
 
 
-def _kind(path: Path) -> str:
+def kind_of(path: Path) -> str:
     """The format by its first bytes; the suffix may lie."""
     with path.open("rb") as file:
         head = file.read(4)

@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
-# With TRIPTYCH_DATA set, the tests on real data run too.
+# With TRIPTYCH_DATA set, the tests on real data run too. Two test processes, each with one thread.
 MARKS := $(if $(TRIPTYCH_DATA),not slow,not data and not slow)
 
 .PHONY: demo test check all-tests clean
@@ -12,10 +12,10 @@ demo: .venv/demo.stamp
 	@echo "Open $(CURDIR)/demo-out/report.html"
 
 test: .venv/test.stamp check
-	$(BIN)/python -m pytest -m "$(MARKS)" -n 2 --dist loadgroup $(PYTEST)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "$(MARKS)" -n 2 --dist loadgroup $(PYTEST)
 
 all-tests: .venv/test.stamp check
-	$(BIN)/python -m pytest -m "$(if $(TRIPTYCH_DATA),slow or not slow,not data)" -n 2 --dist loadgroup $(PYTEST)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "$(if $(TRIPTYCH_DATA),slow or not slow,not data)" -n 2 --dist loadgroup $(PYTEST)
 
 check: .venv/test.stamp
 	$(BIN)/ruff check src tests benchmarks

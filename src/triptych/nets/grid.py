@@ -116,6 +116,7 @@ class Encoder(nn.Module):
         patches: Tensor,
         statistics: Statistics | None = None,
         *,
+        places: Tensor | None = None,
         dropout: float = 0.0,
         generator: torch.Generator | None = None,
     ) -> Tensor:
@@ -125,6 +126,9 @@ class Encoder(nn.Module):
         ----------
         patches
             From `patches`.
+        places
+            Where windows share patches, these are the distinct ones, and ``places`` has the row of each of the
+            b·o² patches among them.
         statistics
             Mean and variance of every channel; by default those of this batch.
         dropout
@@ -139,6 +143,7 @@ class Encoder(nn.Module):
         s = self.shape
         turn = torch.where(self.gain >= 0, 1.0, -1.0)
         y = patches @ (self.kernel * turn)
+        y = y if places is None else y.index_select(0, places)
         if statistics is None:
             variance, mean = torch.var_mean(y, 0, correction=0)
         else:

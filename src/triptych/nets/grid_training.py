@@ -142,21 +142,22 @@ class _Step:
     generator: torch.Generator
 
     def __call__(self, rows: Tensor) -> Tensor:
-        target, patches, statistics = self.inputs(rows)
+        target, patches, places, statistics = self.inputs(rows)
         chance = {"dropout": self.settings.dropout, "generator": self.generator}
-        z = self.encoder(patches, statistics, **chance)
+        z = self.encoder(patches, statistics, places=places, **chance)
         loss = self.triplets(z, rows) * self.settings.triplet
         if self.settings.reconstruction > 0:
             guess = torch.sigmoid(self.decoder(z, **chance))
             loss = loss + self.reconstruction(guess, target) * self.settings.reconstruction
         return loss
 
-    def inputs(self, rows: Tensor) -> tuple[Tensor, Tensor, Statistics | None]:
-        """Windows, patches, and statistics where they are known beforehand."""
-        if self.whole is not None:
-            return self.whole.windows, self.whole.patches, self.whole.statistics(self.encoder)
+    def inputs(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor | None, Statistics | None]:
+        """Windows, patches, their places, and statistics where they are known beforehand."""
+        whole = self.whole
+        if whole is not None:
+            return whole.windows, whole.patches, whole.places, whole.statistics(self.encoder)
         target = self.windows.take(rows)
-        return target, self.encoder.patches(target), None
+        return target, self.encoder.patches(target), None, None
 
     def reconstruction(self, guess: Tensor, target: Tensor) -> Tensor:
         """Weighted sum over views of their mean absolute errors."""
@@ -178,21 +179,28 @@ class _Step:
 
 @dataclass(frozen=True, eq=False)
 class _Whole:
-    """A study that fits in one batch: what does not change from step to step."""
+    """A study that fits in one batch: what does not change from step to step.
+
+    Neighbouring windows share all patches without gaps, so each distinct patch is kept, and multiplied, once.
+    """
 
     windows: Tensor
     patches: Tensor
+    places: Tensor
     moments: tuple[Tensor, Tensor] | None
 
     @classmethod
     def of(cls, windows: Windows, encoder: Encoder) -> _Whole:
+        cells = windows.index.index_select(1, encoder.cells).view(-1, encoder.shape.kernel**2)
+        distinct, places, counts = torch.unique(cells, dim=0, return_inverse=True, return_counts=True)
+        patches = windows.pile.index_select(0, distinct.view(-1)).view(len(distinct), -1)
         gathered = windows.take(torch.arange(len(windows), device=windows.index.device))
-        patches = encoder.patches(gathered)
         if patches.shape[1] > GRAM_LIMIT:
-            return cls(gathered, patches, None)
-        mean = patches.mean(0)
+            return cls(gathered, patches, places, None)
+        share = (counts / counts.sum())[:, None]
+        mean = (patches * share).sum(0)
         spread = patches - mean
-        return cls(gathered, patches, (mean, spread.T @ spread / len(patches)))
+        return cls(gathered, patches, places, (mean, spread.T @ (spread * share)))
 
     def statistics(self, encoder: Encoder) -> Statistics | None:
         return None if self.moments is None else encoder.statistics(*self.moments)

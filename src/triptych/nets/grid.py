@@ -127,8 +127,8 @@ class Encoder(nn.Module):
         patches
             From `patches`.
         places
-            Where windows share patches, these are the distinct ones, and ``places`` has the row of each of the
-            b·o² patches among them.
+            Where windows share patches, those given are the distinct ones, and this has the row among them of
+            each of the b·o² patches.
         statistics
             Mean and variance of every channel; by default those of this batch.
         dropout

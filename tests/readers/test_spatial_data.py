@@ -5,13 +5,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+import spatialdata
 
 from triptych.core.errors import DataError
 from triptych.readers.layouts import ReadOptions
 from triptych.readers.pictures import image_size
 from triptych.readers.read import read
-
-spatialdata = pytest.importorskip("spatialdata")
 
 
 @pytest.fixture

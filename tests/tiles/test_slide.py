@@ -147,7 +147,7 @@ def test_regions_are_copies():
 
 
 def test_store(tmp_path):
-    spatialdata = pytest.importorskip("spatialdata")
+    import spatialdata
     from spatialdata.models import Image2DModel
 
     planes = np.moveaxis(PIXELS, -1, 0)

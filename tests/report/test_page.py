@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from io import BytesIO
 from pathlib import Path
@@ -106,7 +107,14 @@ def test_the_result_and_its_limits_come_first(page, study):
     told = f"mean ARI {mean.value:.2f} ({mean.low:.2f}–{mean.high:.2f}) against the known labels, oracle K."
     assert f"5 domains over 3 sections; {told}" in text
     assert max(text.index(warning) for warning in record.warnings) < text.index("Grey marks are controls")
-    assert "Step 2 (encode colour) was skipped for" in text
+    assert "was skipped for" not in text  # the step's own note has told it
+
+
+def test_a_step_that_was_skipped_without_a_word_is_named(study, tmp_path):
+    table, record = study
+    steps = [replace(step, notes=[]) for step in record.steps]
+    write_report(table, replace(record, steps=steps), tmp_path)
+    assert "Step 2 (encode colour) was skipped for" in (tmp_path / "report.html").read_text("utf-8")
 
 
 def test_tables_name_their_rows_and_columns(page):

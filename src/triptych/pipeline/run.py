@@ -198,11 +198,7 @@ def _warnings(planned: list[PlannedStep], records: list[StepRecord], study: Stud
             "Oracle K: the number of clusters was taken from the known labels; a new section has none."
         )
     if any(unit.state != "skipped" for step in scored for unit in step.units):
-        found.append(
-            "Transductive: everything was fitted on the very sections that are scored. "
-            "The known labels were used for scoring"
-            + (", and for K." if any(s.oracle for s in planned) else " only.")
-        )
+        found.append("Transductive: everything was fitted on the very sections that are scored.")
     without = _unscored(planned)
     if without:
         found.append(f"Without known labels, so without scores: {', '.join(without)}.")

@@ -45,7 +45,9 @@ def cautions(record: RunRecord) -> Html:
     skipped = [
         f"Step {step.index} ({step.do} {step.use}) was skipped for {', '.join(units)}."
         for step in record.steps
-        if (units := [unit for unit, state in step.state.items() if state == "skipped"])
+        if step.do != "score"
+        and not step.notes  # those have told it in their own words
+        and (units := [unit for unit, state in step.state.items() if state == "skipped"])
     ]
     found = list(dict.fromkeys([*record.warnings, *skipped]))
     if not found:

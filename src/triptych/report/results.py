@@ -23,8 +23,10 @@ def score_section(canvas: Canvas, record: RunRecord) -> Html:
     for metric in dict.fromkeys(record.scores["metric"].astype(str)):
         rows = record.scores[record.scores["metric"] == metric]
         chart = tag("figure", score_chart(canvas, metric_name(metric), rows))
+        results = {slot for slot in rows["slot"].astype(str) if not is_control(slot)}
+        width = "score wide" if len(results) > 2 else "score"
         blocks.append(
-            tag("article", tag("h3", heading(metric)), chart, score_table(metric, rows), class_="score")
+            tag("article", tag("h3", heading(metric)), chart, score_table(metric, rows), class_=width)
         )
     note = (
         "Points are values, lines their intervals. Grey marks are controls: a bar for the predicted labels "

@@ -9,13 +9,13 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.sparse.csgraph import connected_components
 
-from triptych.core.protocols import Codes, Matrix
-from triptych.maths.neighbours import Neighbours, nearest
-from triptych.metrics.neighbourhoods import check_neighbours, check_space
+from triptych.core.protocols import Codes
+from triptych.maths.neighbours import Neighbours
+from triptych.metrics.neighbourhoods import OfNeighbourhoods
 
 
 @dataclass(frozen=True)
-class GraphConnectivity:
+class GraphConnectivity(OfNeighbourhoods):
     """Share of a label that lies in its largest connected component, averaged over labels: 0 to 1.
 
     GC = 1/K Σ_c |LCC(G_c)| / n_c, with G_c the graph of neighbours among the n_c observations of label c.
@@ -34,51 +34,16 @@ class GraphConnectivity:
     neighbours: int = 15
     connection: Literal["strong", "weak"] = "strong"
 
+    name: ClassVar[str] = "graph-connectivity"
+    groups: ClassVar[int] = 1
     against: ClassVar[Literal["truth", "space"]] = "space"
     greater_is_better: ClassVar[bool] = True
     revision: ClassVar[int] = 1
     random: ClassVar[bool] = False
     cite: ClassVar[str] = "10.1038/s41592-021-01336-8"
 
-    def __post_init__(self) -> None:
-        if not self.neighbours >= 2:
-            raise ValueError("neighbours must be 2 or more")
-
-    def score(self, truth: Matrix, guess: Codes) -> float:
-        """Find the neighbours and score them.
-
-        Parameters
-        ----------
-        truth
-            The space, shape (n, d).
-        guess
-            Labels, shape (n,).
-
-        Raises
-        ------
-        DataError
-            When there are too few observations, or values are missing or not finite.
-        """
-        check_space("graph-connectivity", truth, guess, neighbours=self.neighbours, groups=1)
-        return self.score_neighbours(nearest(truth, self.neighbours), guess)
-
-    def score_neighbours(self, found: Neighbours, codes: Codes) -> float:
-        """Score neighbours found before, for callers with several metrics.
-
-        Parameters
-        ----------
-        found
-            At least ``neighbours`` of each of n observations.
-        codes
-            Labels, shape (n,).
-
-        Raises
-        ------
-        DataError
-            When there are too few neighbours, or codes are missing.
-        """
-        name = "graph-connectivity"
-        found = check_neighbours(name, found, codes, neighbours=self.neighbours, groups=1)
+    def value(self, found: Neighbours, codes: Codes) -> float:
+        """Mean share of the largest component."""
         _, codes, size = np.unique(codes, return_inverse=True, return_counts=True)
         component = connected_components(_within(found, codes), connection=self.connection)[1]
         count = np.bincount(component)

@@ -8,13 +8,13 @@ from typing import ClassVar, Literal
 import numpy as np
 from scipy.special import chdtrc
 
-from triptych.core.protocols import Codes, Matrix, Vector
-from triptych.maths.neighbours import Neighbours, nearest
-from triptych.metrics.neighbourhoods import check_neighbours, check_space, compositions
+from triptych.core.protocols import Codes, Vector
+from triptych.maths.neighbours import Neighbours
+from triptych.metrics.neighbourhoods import OfNeighbourhoods, compositions
 
 
 @dataclass(frozen=True)
-class Kbet:
+class Kbet(OfNeighbourhoods):
     """Share of neighbourhoods whose batches pass a chi-squared test: 0 to 1.
 
     χ²_i = Σ_b (n_ib - k f_b)² / (k f_b) on B - 1 degrees of freedom, with n_ib neighbours of batch b among k
@@ -33,6 +33,7 @@ class Kbet:
     neighbours: int = 50
     alpha: float = 0.05
 
+    name: ClassVar[str] = "kbet"
     against: ClassVar[Literal["truth", "space"]] = "space"
     greater_is_better: ClassVar[bool] = True
     mixing: ClassVar[bool] = True
@@ -41,45 +42,12 @@ class Kbet:
     cite: ClassVar[str] = "10.1038/s41592-018-0254-1"
 
     def __post_init__(self) -> None:
-        if not self.neighbours >= 2:
-            raise ValueError("neighbours must be 2 or more")
+        super().__post_init__()
         if not 0 < self.alpha < 1:
             raise ValueError("alpha must lie between 0 and 1")
 
-    def score(self, truth: Matrix, guess: Codes) -> float:
-        """Find the neighbours and score them.
-
-        Parameters
-        ----------
-        truth
-            The space, shape (n, d).
-        guess
-            Batches, shape (n,).
-
-        Raises
-        ------
-        DataError
-            When there are too few observations or batches, or values are missing or not finite.
-        """
-        check_space("kbet", truth, guess, neighbours=self.neighbours)
-        return self.score_neighbours(nearest(truth, self.neighbours), guess)
-
-    def score_neighbours(self, found: Neighbours, codes: Codes) -> float:
-        """Score neighbours found before, for callers with several metrics.
-
-        Parameters
-        ----------
-        found
-            At least ``neighbours`` of each of n observations.
-        codes
-            Batches, shape (n,).
-
-        Raises
-        ------
-        DataError
-            When there are too few neighbours or batches, or codes are missing.
-        """
-        found = check_neighbours("kbet", found, codes, neighbours=self.neighbours)
+    def value(self, found: Neighbours, codes: Codes) -> float:
+        """Share of neighbourhoods that the test accepts."""
         return float((p_values(found, codes) >= self.alpha).mean())
 
 

@@ -3,14 +3,71 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import ClassVar
 
 import numpy as np
 
 from triptych.core.checks import Faults
 from triptych.core.protocols import Codes, Indices, Matrix, Vector
-from triptych.maths.neighbours import Neighbours
+from triptych.maths.neighbours import Neighbours, nearest
 
 VALUES = 2_000_000  # numbers of a block; 16 MB
+
+
+class OfNeighbourhoods:
+    """A metric that looks at the nearest neighbours of each observation: checks, search, then its own value.
+
+    A metric of this kind has a field ``neighbours``, names itself, and defines `value`.
+    """
+
+    neighbours: int
+    name: ClassVar[str]
+    groups: ClassVar[int] = 2  # different codes that it needs
+    least: ClassVar[int] = 2  # neighbours that it needs
+
+    def __post_init__(self) -> None:
+        if not self.neighbours >= self.least:
+            raise ValueError(f"neighbours must be {self.least} or more")
+
+    def value(self, found: Neighbours, codes: Codes) -> float:
+        """Score exactly as many neighbours as are looked at, all checked."""
+        raise NotImplementedError
+
+    def score(self, truth: Matrix, guess: Codes) -> float:
+        """Find the neighbours and score them.
+
+        Parameters
+        ----------
+        truth
+            The space, shape (n, d).
+        guess
+            Labels or batches, shape (n,).
+
+        Raises
+        ------
+        DataError
+            When there are too few observations or codes, or values are missing or not finite.
+        """
+        check_space(self.name, truth, guess, neighbours=self.neighbours, groups=self.groups)
+        return self.score_neighbours(nearest(truth, self.neighbours), guess)
+
+    def score_neighbours(self, found: Neighbours, codes: Codes) -> float:
+        """Score neighbours found before, for callers with several metrics.
+
+        Parameters
+        ----------
+        found
+            At least ``neighbours`` of each of n observations.
+        codes
+            Labels or batches, shape (n,).
+
+        Raises
+        ------
+        DataError
+            When there are too few neighbours or codes, or codes are missing.
+        """
+        looked_at = check_neighbours(self.name, found, codes, neighbours=self.neighbours, groups=self.groups)
+        return self.value(looked_at, codes)
 
 
 def check_space(metric: str, space: Matrix, codes: Codes, *, neighbours: int = 1, groups: int = 2) -> None:

@@ -60,7 +60,7 @@ class Facts:
     truth
         Known labels; None where there is none.
     guesses
-        The last slots that a clusterer or refiner wrote, in order.
+        The last slots that a clusterer or refiner wrote, in order, without those that were only refined.
     view
         Key of the last fused view, else the last aligned one, else the last one; empty for none.
     meta
@@ -112,6 +112,9 @@ def gather(table: AnnData, record: RunRecord) -> Facts:
     written = [
         step.to for step in record.steps if step.do in {"cluster", "refine"} and step.to.startswith("obs:")
     ]
+    raw = {step.reads.get("labels") for step in record.steps if step.do == "refine"}
+    scored = set(record.scores["slot"]) if len(record.scores) else set()
+    written = [slot for slot in written if slot not in raw or slot in scored]  # what was refined is half-way
     slots = [slot for slot in dict.fromkeys(written) if Slot.parse(slot).key in table.obs]
     guesses = [_guess(table, slot, truth, samples, record) for slot in slots[-LAST:]]
     meta = table.uns.get(UNS, {}).get("samples")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from triptych.core.slots import UNS
 from triptych.pipeline.record import RunRecord
 from triptych.report.facts import Facts
 from triptych.report.markup import Html, join, tag
@@ -17,12 +18,14 @@ MARK = Html(
 
 def header(facts: Facts, record: RunRecord) -> Html:
     """Title, result in one sentence, and the particulars."""
+    column = str(facts.table.uns.get(UNS, {}).get("truth_column", ""))
     particulars = {
         "Data": record.data,
         "Sections": figure(len(facts.samples.names)),
         "Donors": figure(facts.donors) if facts.donors else DASH,
         "Observations": figure(facts.table.n_obs),
         "Genes": figure(facts.table.n_vars),
+        "Truth": f"obs:truth, from the column {column}" if column and facts.truth else DASH,
         "Recipe": record.recipe,
         "Seed": str(record.seed),
         "Started (UTC)": record.started.replace("T", " ")[:16],

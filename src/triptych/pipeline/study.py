@@ -174,7 +174,6 @@ class Study:
         """
         self.require(slots.IMAGE)
         faults = Faults("images")
-        order = {row: number for number, row in enumerate(self.rows(unit))}
         found = []
         for name in self.members(unit):
             about = self.about.loc[name].to_dict()
@@ -186,7 +185,7 @@ class Study:
                     image=str(about["image"]),
                     centres_px=np.asarray(self.array(slots.SPATIAL, name)) * scale,
                     mpp=float(about["mpp"]) / scale,
-                    rows=np.array([order[row] for row in self.rows(name)]),
+                    rows=self.rows(name) if unit == STUDY else np.arange(len(self.rows(name))),
                 )
             )
         faults.raise_if_any(DataError, "Give mpp in a study manifest.")

@@ -117,9 +117,9 @@ def run(
     """
     ready = recipe if isinstance(recipe, Recipe) else load(recipe, changes)
     ready = ready if seed is None else ready.model_copy(update={"seed": seed})
-    table = data if isinstance(data, AnnData) else read_table(data, reading or ReadOptions())
-    name = "a table in memory" if isinstance(data, AnnData) else str(data)
     options = reading or ReadOptions()
+    table = data if isinstance(data, AnnData) else read_table(data, options)
+    name = "a table in memory" if isinstance(data, AnnData) else str(data)
     finish(ready, table, name, out=Path(out) if out else None, reading=options, how=how or How())
     return table
 

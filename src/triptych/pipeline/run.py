@@ -7,6 +7,7 @@ import logging
 import resource
 import sys
 import time
+from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
@@ -153,8 +154,6 @@ class _Make:
 
 def _params(planned: PlannedStep) -> dict[str, Any]:
     """Validated parameters; where units differ (oracle k) the values by unit."""
-    from dataclasses import asdict
-
     each = {unit.name: asdict(unit.component) for unit in planned.units}
     if len({json.dumps(params, sort_keys=True) for params in each.values()}) == 1:
         return next(iter(each.values()))

@@ -9,6 +9,7 @@ import pandas as pd
 
 from triptych.core.protocols import Codes, Indices, Places, Vector
 from triptych.maths.bootstrap import block_interval, group_interval, spatial_blocks
+from triptych.metrics.controls import oracle, shuffled
 from triptych.pipeline.record import SCORE_COLUMNS
 
 MEAN: Final = "(mean)"
@@ -47,7 +48,7 @@ def score(metric: Any, *, against: Any, guess: Codes, places: Places, rng: np.ra
     low, high = block_interval(statistic, _blocks(places, known), rng)
     return np.array([
         metric.score(truth, guess), low, high, len(known),
-        metric.score(truth, rng.permutation(guess)), metric.score(truth, truth),
+        metric.score(truth, shuffled(guess, rng)), metric.score(truth, oracle(truth)),
     ])  # fmt: skip
 
 
@@ -55,8 +56,8 @@ def _in_space(metric: Any, space: Any, guess: Codes, rng: np.random.Generator) -
     """Separation of clusters; NaN in a section that has one cluster, or one for each observation."""
     if not 2 <= len(np.unique(guess)) < len(guess):
         return np.array([np.nan, np.nan, np.nan, len(guess), np.nan, np.nan])
-    shuffled = metric.score(space, rng.permutation(guess))
-    return np.array([metric.score(space, guess), np.nan, np.nan, len(guess), shuffled, np.nan])
+    floor = metric.score(space, shuffled(guess, rng))
+    return np.array([metric.score(space, guess), np.nan, np.nan, len(guess), floor, np.nan])
 
 
 def _blocks(places: Places, rows: Indices) -> Codes:

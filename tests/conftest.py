@@ -1,6 +1,9 @@
 """A tiny study in memory, a cache of its own for every test, and the real data where they are."""
 
+import json
 import os
+import sys
+from importlib.machinery import PathFinder
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +11,31 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 from anndata import AnnData
+
+
+class OperatorsOfTorchvision:
+    """Declares two operators where torchvision's own library cannot be loaded, for want of a CPU build of it.
+
+    timm imports torchvision, whose import registers shapes for them. Nothing happens before it is imported.
+    """
+
+    kept = None  # an operator lives as long as the library that declared it
+
+    @classmethod
+    def find_spec(cls, name, path=None, target=None):
+        if name == "torchvision" and cls.kept is None and (spec := PathFinder.find_spec(name)):
+            import torch
+
+            try:
+                for file in Path(spec.origin).parent.glob("_C*.so"):
+                    torch.ops.load_library(file)
+            except OSError:
+                cls.kept = torch.library.Library("torchvision", "DEF")
+                for operator in ("nms", "qnms"):
+                    cls.kept.define(f"{operator}(Tensor boxes, Tensor scores, float threshold) -> Tensor")
+
+
+sys.meta_path.insert(0, OperatorsOfTorchvision)
 
 
 @pytest.fixture(autouse=True)
@@ -77,3 +105,85 @@ def table():
 @pytest.fixture
 def make_table():
     return study_table
+
+
+GENES, SPECIAL = [f"g{i}" for i in range(40)], ["<pad>", "<cls>", "<eoc>"]
+TINY_VIT = {"depth": 2, "num_heads": 2, "embed_dim": 24, "reg_tokens": 2}
+
+
+def published_inception():
+    import timm
+
+    return timm.create_model("inception_v3", aux_logits=True)  # the file holds both classifiers
+
+
+def published_uni2_h():
+    import timm
+    import torch
+
+    from triptych.encoders.images.uni2_h import ARCHITECTURE
+
+    layers = {"mlp_layer": timm.layers.SwiGLUPacked, "act_layer": torch.nn.SiLU}
+    return timm.create_model("vit_giant_patch14_224", num_classes=0, **layers, **ARCHITECTURE)
+
+
+def published_cancer_foundation():
+    """Modules of torch's own under the names of the published file, and a head that it also holds."""
+    from torch import nn
+
+    d = 16
+    layer = nn.TransformerEncoderLayer(d, 2, 32, 0.1, batch_first=True)
+    value = {"linear1": nn.Linear(1, d), "linear2": nn.Linear(d, d), "norm": nn.LayerNorm(d)}
+    gene = {"embedding": nn.Embedding(len(GENES) + len(SPECIAL), d, 0), "enc_norm": nn.LayerNorm(d)}
+    parts = {"gene_encoder": nn.ModuleDict(gene), "value_encoder": nn.ModuleDict(value)}
+    encoder = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False)
+    return nn.ModuleDict({**parts, "encoder": encoder, "decoder": nn.Linear(d, 1)})
+
+
+PUBLISHED = {
+    "inception-v3": (published_inception, "model.safetensors"),
+    "uni2-h": (published_uni2_h, "pytorch_model.bin"),
+    "cancer-foundation": (published_cancer_foundation, "model.pth"),
+}
+
+
+@pytest.fixture(scope="session")
+def _published_folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("published")
+
+
+@pytest.fixture
+def published(_published_folder, monkeypatch):
+    """Random weights as they are published: from an encoder's name to the model, and its folder.
+
+    The transformers are tiny. An encoder whose card nobody knows here is skipped.
+    """
+    from triptych.encoders.images import uni2_h
+
+    for key, value in TINY_VIT.items():
+        monkeypatch.setitem(uni2_h.ARCHITECTURE, key, value)
+
+    def prepare(name):
+        if name not in PUBLISHED:
+            pytest.skip(f"no tiny weights for {name}")
+        if name != "cancer-foundation":
+            pytest.importorskip("timm", reason="the extra images is not installed")
+        import torch
+        from safetensors.torch import save_file
+
+        build, file = PUBLISHED[name]
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(1)
+            model = build().eval()
+        folder = _published_folder / name
+        if not folder.exists():
+            folder.mkdir()
+            (save_file if file.endswith("safetensors") else torch.save)(model.state_dict(), folder / file)
+            if name == "cancer-foundation":
+                sizes = {"embsize": 16, "nheads": 2, "d_hid": 32, "nlayers": 2, "n_bins": 51}
+                (folder / "args.json").write_text(json.dumps(sizes))
+                vocabulary = {token: number for number, token in enumerate(SPECIAL + GENES)}
+                (folder / "vocab.json").write_text(json.dumps(vocabulary))
+        return model, folder
+
+    return prepare

@@ -7,6 +7,8 @@ from dataclasses import MISSING, asdict, fields, is_dataclass
 import numpy as np
 import pytest
 
+from triptych.core.errors import WeightsError
+from triptych.core.models import ABOUT, ARRAYS
 from triptych.core.protocols import Places
 
 # Values that make any component small: each is used where a parameter of that name exists.
@@ -17,14 +19,16 @@ SMALL = {
 
 
 @pytest.fixture
-def small():
-    """Build a component with small parameters."""
+def small(request):
+    """Build a component with small parameters, and tiny weights where it needs some."""
 
     def build(registry, name):
         cls = registry.find(name)
         known = {field.name: field.default for field in fields(cls)}
         # Only values of the kind that the parameter has: a name may mean something else elsewhere.
         params = {key: value for key, value in SMALL.items() if type(known.get(key)) is type(value)}
+        if hasattr(cls, "card"):
+            params["weights"] = str(request.getfixturevalue("published")(name)[1])
         return registry.make(name, params)
 
     return build
@@ -101,3 +105,62 @@ def twice():
         return matrix.data, matrix.indices, matrix.indptr
 
     return run
+
+
+@pytest.fixture
+def restored(tmp_path):
+    """Save a model and read it through its component."""
+
+    def keep(component, model):
+        model.save(tmp_path / "model")
+        return component.restore(tmp_path / "model")
+
+    return keep
+
+
+@pytest.fixture
+def refuses_damage(tmp_path):
+    """Damage each file of a saved model in turn: whatever was done to it, it must not load."""
+
+    def check(component, model):
+        folder = tmp_path / "damaged"
+        model.save(folder)
+        sound = {name: (folder / name).read_bytes() for name in (ARRAYS, ABOUT)}
+        about = json.loads(sound[ABOUT])
+        array = next(field.name for field in fields(model) if field.name not in about["values"])
+        wrong = [
+            (ABOUT, json.dumps(about | {"values": about["values"] | {array: [1]}}).encode()),
+            (ARRAYS, b""), (ARRAYS, sound[ARRAYS][:-1]), (ARRAYS, sound[ARRAYS][: len(sound[ARRAYS]) // 2]),
+            (ABOUT, b"{"), (ABOUT, b"\xff\xfe"), (ABOUT, b"[1]"),
+            (ABOUT, json.dumps(about | {"values": [1]}).encode()),
+            (ABOUT, json.dumps(about | {"format": 99}).encode()),
+            (ABOUT, json.dumps(about | {"model": "FittedOther"}).encode()),
+            (ABOUT, json.dumps(about | {"values": about["values"] | {"stranger": 1}}).encode()),
+        ]  # fmt: skip
+        for name, content in wrong:
+            (folder / name).write_bytes(content)
+            with pytest.raises(WeightsError):
+                component.restore(folder)
+            (folder / name).write_bytes(sound[name])
+        component.restore(folder)
+        (folder / ARRAYS).unlink()
+        with pytest.raises(WeightsError, match=f"holds no {ARRAYS}"):
+            component.restore(folder)
+
+    return check
+
+
+@pytest.fixture
+def same_bits():
+    """Compare every bit of two results, dense or sparse."""
+
+    def compare(one, other):
+        assert type(one) is type(other)
+        parts = [one, other]
+        if hasattr(one, "indptr"):
+            parts = [np.concatenate([m.indptr, m.indices, m.data.view(np.uint8)]) for m in parts]
+        assert one.dtype == other.dtype
+        assert one.shape == other.shape
+        assert parts[0].tobytes() == parts[1].tobytes()
+
+    return compare

@@ -6,6 +6,11 @@ import pytest
 from triptych.clusterers import registry
 from triptych.core.errors import DataError
 
+FITS = [name for name in registry if hasattr(registry.find(name), "fit")]
+# What part of the rows of the fit must keep their code when the model is applied to them; elsewhere all.
+# Leiden's model lets neighbours vote, and a community may reach among the neighbours of another.
+KEPT = {"leiden": 0.9}
+
 
 @pytest.fixture
 def x(rng):
@@ -42,3 +47,57 @@ def test_values_that_are_not_finite_are_refused(name, small, x, rng, wrong):
     x[3, 1] = wrong
     with pytest.raises(DataError, match="not finite"):
         small(registry, name).cluster(x, rng)
+
+
+@pytest.mark.parametrize("name", FITS)
+def test_a_fit_gives_what_clustering_gives_and_so_does_its_model(name, small, x, same_bits):
+    component = small(registry, name)
+    value, model = component.fit(x, np.random.default_rng(3))
+    same_bits(value, component.cluster(x, np.random.default_rng(3)))
+    found = model.apply(x)
+    assert np.issubdtype(found.dtype, np.integer)
+    assert np.mean(found == value) >= KEPT.get(name, 1.0)
+
+
+@pytest.mark.parametrize("name", FITS)
+def test_groups_that_overlap_keep_their_codes(name, small, rng):
+    x = rng.normal(size=(300, 4))
+    value, model = small(registry, name).fit(x, rng)
+    assert np.mean(model.apply(x) == value) >= KEPT.get(name, 1.0) - 0.2 * (name in KEPT)
+
+
+@pytest.mark.parametrize("name", FITS)
+def test_rows_are_applied_one_by_one(name, small, x, rng):
+    model = small(registry, name).fit(x[:60], rng).model
+    assert np.array_equal(model.apply(x[::3]), model.apply(x)[::3])
+    assert np.array_equal(model.apply(x[5:6]), model.apply(x)[5:6])
+
+
+@pytest.mark.parametrize("name", FITS)
+def test_other_rows_of_clear_groups_get_the_code_of_their_group(name, small, x, rng):
+    value, model = small(registry, name).fit(x, rng)
+    assert np.array_equal(model.apply(x + rng.normal(0, 0.01, x.shape)), model.apply(x))
+    assert set(model.apply(5 * x)) <= set(value)
+
+
+@pytest.mark.parametrize("name", FITS)
+def test_a_restored_model_gives_the_same_bits(name, small, x, rng, restored, same_bits):
+    component = small(registry, name)
+    model = component.fit(x[:60], rng).model
+    same_bits(restored(component, model).apply(x), model.apply(x))
+
+
+@pytest.mark.parametrize("name", FITS)
+def test_damaged_models_are_refused(name, small, x, rng, refuses_damage):
+    component = small(registry, name)
+    refuses_damage(component, component.fit(x, rng).model)
+
+
+@pytest.mark.parametrize("name", FITS)
+def test_rows_unlike_those_of_the_fit_are_refused(name, small, x, rng):
+    model = small(registry, name).fit(x, rng).model
+    with pytest.raises(DataError, match=f"{name}: the matrix has 2 columns; the fit had 3"):
+        model.apply(x[:, :2])
+    x[3, 1] = np.nan
+    with pytest.raises(DataError, match=f"{name}: 1 of 80 rows have values that are not finite"):
+        model.apply(x)

@@ -41,3 +41,13 @@ def test_sections_never_mix(name, small, labels, places):
 @pytest.mark.parametrize("name", list(registry))
 def test_agreement_stays(name, small, places):
     assert (small(registry, name).refine(np.full(80, 5), places) == 5).all()
+
+
+@pytest.mark.parametrize("name", [name for name in registry if not hasattr(registry.find(name), "fit")])
+def test_without_a_fit_each_section_is_by_itself(name, small, labels, places):
+    component = small(registry, name)
+    together = component.refine(labels, places)
+    for code in (0, 1):
+        rows = np.flatnonzero(places.sample == code)
+        alone = type(places)(places.um[rows], np.zeros(len(rows), int), places.grid[rows], places.lattice)
+        assert np.array_equal(together[rows], component.refine(labels[rows], alone))

@@ -3,17 +3,28 @@
 A component is a frozen dataclass whose fields are its parameters. Beside them it declares
 class variables: ``revision`` (rises when its numbers change), ``random`` (whether it draws
 random numbers, so that its identity includes the seed) and ``cite``.
+
+A component that learns from its input also has ``fit``, which takes what its verb takes and returns
+`triptych.core.models.Fit`: the value, equal to the verb's own result, and the model. The model's ``apply``
+takes the verb's arguments without ``rng``, of observations never seen, and ``save`` writes a folder that
+the component's ``restore`` reads. Batch and sample codes given to ``apply`` count from 0 among the new
+observations and name no batch of the fit. An encoder or refiner without ``fit`` treats each section by
+itself.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Protocol, TypeAlias, runtime_checkable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Matrix = NDArray[np.floating[Any]]  # (n, d)
 Vector = NDArray[np.floating[Any]]  # (n,)
@@ -132,10 +143,63 @@ class Clusterer(Protocol):
 
 
 @runtime_checkable
+class Fits(Protocol):
+    """A component whose result on new observations follows from what it learned."""
+
+    def fit(self, *given: Any) -> Any: ...
+
+    def restore(self, folder: Path) -> Any: ...
+
+
+@runtime_checkable
 class Refiner(Protocol):
     """Cluster codes (n,) and places → cluster codes (n,)."""
 
     def refine(self, labels: Codes, places: Places) -> Codes: ...
+
+
+@runtime_checkable
+class Normaliser(Protocol):
+    """Pixels of a section → pixels with the colours of a fixed reference.
+
+    ``sample`` are windows drawn from the whole section, from which its own colours are estimated once.
+    """
+
+    def section(self, sample: Pixels) -> Callable[[Pixels], Pixels]: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Material:
+    """What an analysis may look at; it declares in ``takes`` which of the optional parts it needs.
+
+    Parameters
+    ----------
+    labels
+        Codes of the groups, shape (n,); -1 = in no group.
+    names
+        Name of each code.
+    places
+        Where the observations lie.
+    counts
+        Raw counts of the same observations.
+    x
+        A space, shape (n, d).
+    """
+
+    labels: Codes
+    names: tuple[str, ...]
+    places: Places
+    counts: Counts | None = None
+    x: Array | None = None
+
+
+@runtime_checkable
+class Analysis(Protocol):
+    """Arrays → a tidy table, one row per result."""
+
+    takes: ClassVar[frozenset[str]]  # of "counts" and "x"
+
+    def analyse(self, material: Material, rng: np.random.Generator) -> pd.DataFrame: ...
 
 
 @runtime_checkable

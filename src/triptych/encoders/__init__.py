@@ -13,7 +13,10 @@ registry: Final = Registry(
     {
         "pca": "triptych.encoders.genes.pca:Pca",
         "log-normalised": "triptych.encoders.genes.log_normalised:LogNormalised",
+        "cancer-foundation": "triptych.encoders.genes.cancer_foundation:CancerFoundation",
         "sinusoidal": "triptych.encoders.places.sinusoidal:Sinusoidal",
         "stain-texture": "triptych.encoders.images.stain_texture:StainTexture",
+        "inception-v3": "triptych.encoders.images.inception_v3:InceptionV3",
+        "uni2-h": "triptych.encoders.images.uni2_h:UNI2h",
     },
 )

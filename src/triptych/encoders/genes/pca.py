@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar, Literal
 
 import numpy as np
 import scipy.sparse as sp
 
 from triptych.core.errors import DataError
-from triptych.core.protocols import Counts, Matrix
-from triptych.maths.counts import checked, detected_in, logged, normalised, scaled
-from triptych.maths.pca import principal_components
+from triptych.core.models import Fit, Saved
+from triptych.core.protocols import Counts, Indices, Matrix, Vector
+from triptych.encoders.genes.lookup import Missing, chosen, depth, find
+from triptych.maths.counts import (
+    checked,
+    detected_in,
+    gene_totals,
+    logged,
+    median_total,
+    normalised,
+    scaled,
+    spread,
+)
+from triptych.maths.pca import principal_components, projected
 from triptych.maths.variable_genes import highly_variable
 
 
@@ -85,25 +97,150 @@ class Pca:
         DataError
             When the counts cannot be used, or leave too few genes or observations.
         """
-        matrix = self._chosen(checked(counts.matrix), counts)
-        if self.normalise:
-            matrix = normalised(matrix, self.target_sum)
+        return self.fit(counts, rng).value
+
+    def fit(self, counts: Counts, rng: np.random.Generator) -> Fit[Matrix, FittedPca]:
+        """Project the observations, and keep what projects others on the same components.
+
+        Parameters
+        ----------
+        counts, rng
+            As for `encode`.
+
+        Raises
+        ------
+        DataError
+            When the counts cannot be used, or leave too few genes or observations.
+        """
+        matrix = checked(counts.matrix)
+        columns = self._columns(matrix, counts)
+        matrix = chosen(matrix, columns)
+        target = (self.target_sum or median_total(matrix)) if self.normalise else None
+        ready = self.transformed(matrix, target)
+        deviation, ceiling = spread(ready, self.max_value) if self.scale else (None, None)
+        if deviation is not None and ceiling is not None:
+            ready = scaled(ready, deviation, ceiling)
+        found = principal_components(ready, self.components, rng)
+        model = FittedPca(
+            component=self,
+            genes=tuple(counts.genes[columns].tolist()),
+            target_sum=target,
+            totals=gene_totals(matrix),
+            deviation=deviation,
+            ceiling=ceiling,
+            mean=found.mean,
+            loadings=np.ascontiguousarray(found.loadings),  # as they come back from a file, to the bit
+        )
+        return Fit(found.scores, model)
+
+    def restore(self, folder: Path) -> FittedPca:
+        """Read the model that was saved in a folder."""
+        return FittedPca.load(folder)
+
+    def transformed(self, matrix: sp.csr_matrix, target_sum: float | None) -> sp.csr_matrix:
+        """Counts of the chosen genes, normalised and logged as the parameters say; float64.
+
+        Parameters
+        ----------
+        matrix
+            CSR of shape (n, g).
+        target_sum
+            Total of each observation; None leaves them as they are.
+        """
+        if target_sum is not None:
+            matrix = normalised(matrix, target_sum)
         if self.log:
             matrix = logged(matrix)
-        if self.scale:
-            matrix = scaled(matrix, self.max_value)
-        return principal_components(matrix.astype(np.float64), self.components, rng).scores
+        return matrix.astype(np.float64)
 
-    def _chosen(self, matrix: sp.csr_matrix, counts: Counts) -> sp.csr_matrix:
-        """The columns of the genes to use."""
+    def _columns(self, matrix: sp.csr_matrix, counts: Counts) -> Indices:
+        """The columns of the genes to use, ascending."""
+        columns = np.arange(matrix.shape[1])
         if self.min_spots:
-            kept = np.flatnonzero(detected_in(matrix) >= self.min_spots)
-            if not len(kept):
+            columns = np.flatnonzero(detected_in(matrix) >= self.min_spots)
+            if not len(columns):
                 raise DataError(
                     f"None of {matrix.shape[1]} genes is seen in {self.min_spots} observations.",
                     "Lower min_spots.",
                 )
-            matrix = matrix[:, kept]
         if self.hvg:
-            matrix = matrix[:, highly_variable(matrix, self.hvg, counts.batch)]
-        return matrix
+            columns = columns[highly_variable(chosen(matrix, columns), self.hvg, counts.batch)]
+        return columns
+
+
+@dataclass(frozen=True, eq=False)
+class FittedPca(Saved):
+    """What `Pca.fit` learned; nothing of it is estimated again from other observations.
+
+    Parameters
+    ----------
+    component
+        With which parameters.
+    genes
+        Names of the g genes chosen.
+    target_sum
+        Total of each observation over these genes; None when totals stay as they are.
+    totals
+        Counts of each gene, shape (g,).
+    deviation, ceiling
+        By what each gene is divided, and where it is clipped before, each of shape (g,); None when genes
+        are not scaled.
+    mean
+        Of each gene before centring, shape (g,).
+    loadings
+        Shape (g, components).
+    """
+
+    component: Pca
+    genes: tuple[str, ...]
+    target_sum: float | None
+    totals: Vector
+    deviation: Vector | None
+    ceiling: Vector | None
+    mean: Vector
+    loadings: Matrix
+
+    def __post_init__(self) -> None:
+        g = len(self.genes)
+        each = [self.totals, self.mean, self.deviation, self.ceiling]
+        fits = all(part is None or part.shape == (g,) for part in each)
+        if not fits or self.loadings.shape != (g, self.component.components):
+            raise ValueError(f"its arrays do not fit {g} genes and {self.component.components} components")
+        if (self.deviation is None) != (self.ceiling is None):
+            raise ValueError("deviation and ceiling go together")
+
+    def apply(self, counts: Counts) -> Matrix:
+        """Project other observations on the components of the fit.
+
+        Genes are found by name. One that is missing is taken at the mean of the fit, so that it adds
+        nothing; totals are then those of the genes that are there, and their target is lowered by the
+        share of the counts that the missing ones had in the fit.
+
+        Parameters
+        ----------
+        counts
+            Raw counts of n observations; the batch codes are not used.
+
+        Returns
+        -------
+        Shape (n, components).
+
+        Warns
+        -----
+        TriptychWarning
+            When genes are missing.
+
+        Raises
+        ------
+        DataError
+            When the counts cannot be used, or genes are missing that carry more than half of the squared
+            loadings.
+        """
+        weight = np.square(self.loadings).sum(axis=1)
+        instead = "They are taken at their mean in the fit."
+        present, matrix = find("pca", counts, self.genes, Missing(weight, "the squared loadings", instead))
+        target = None if self.target_sum is None else depth(self.target_sum, self.totals, present)
+        ready = self.component.transformed(matrix, target)
+        if self.deviation is not None and self.ceiling is not None:
+            ready = scaled(ready, self.deviation[present], self.ceiling[present])
+        return projected(ready, self.loadings[present], self.mean[present])

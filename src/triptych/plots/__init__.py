@@ -8,6 +8,9 @@
 `triptych.plots.slide`    the stained tissue
 `triptych.plots.embedding`  a joint space in its first two principal components
 `triptych.plots.scores`   values with intervals, and the controls in grey
+`triptych.plots.intervals`  arms of a study, and their differences, with intervals
+`triptych.plots.dots`     genes of groups as dots
+`triptych.plots.heat`     values around zero as colours
 `triptych.plots.legend`   names beside colours
 ========================  =================================================
 """

@@ -55,7 +55,7 @@ def cite_section(record: RunRecord) -> Html:
 def repeat_section(record: RunRecord) -> Html:
     """The command, the identity of the data and the versions."""
     words = f"triptych run recipe.yaml {shlex.quote(record.data)} {record.options}"
-    command = f"{words.rstrip()} -o again --seed {record.seed}"
+    command = record.command or f"{words.rstrip()} -o again --seed {record.seed}"
     versions = (
         tag("div", tag("dt", name), tag("dd", value)) for name, value in sorted(record.versions.items())
     )

@@ -9,6 +9,7 @@ from anndata import AnnData
 
 from triptych.core.errors import OutputError
 from triptych.pipeline.record import RunRecord
+from triptych.report.analyses import analysis_section
 from triptych.report.canvas import Canvas
 from triptych.report.closing import cite_section, plan_section, repeat_section
 from triptych.report.facts import Facts, gather
@@ -68,6 +69,8 @@ def page(facts: Facts, record: RunRecord, canvas: Canvas) -> str:
         chapters["space"] = ("Joint space", space_section(canvas, facts, record.seed))
     if facts.guesses:
         chapters["sizes"] = ("Domain sizes", size_section(facts))
+    if record.tables:
+        chapters["analyses"] = ("Markers and pathways", analysis_section(canvas, facts, record))
     chapters["plan"] = ("Plan", plan_section(record))
     chapters["cite"] = ("How to cite", cite_section(record))
     chapters["repeat"] = ("Repeat it", repeat_section(record))

@@ -1,0 +1,17 @@
+"""Analyses: labels with counts or a space → a tidy table."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from triptych.core.protocols import Analysis
+from triptych.core.registry import Registry
+
+registry: Final = Registry(
+    "analyses",
+    (Analysis,),
+    {
+        "markers": "triptych.analyses.markers:Markers",
+        "pathways": "triptych.analyses.pathways:Pathways",
+    },
+)

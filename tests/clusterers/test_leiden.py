@@ -6,7 +6,8 @@ import igraph
 import numpy as np
 import pytest
 
-from triptych.clusterers.leiden import Leiden
+from triptych.clusterers import leiden
+from triptych.clusterers.leiden import FittedLeiden, Leiden
 from triptych.core.errors import DataError
 
 
@@ -47,6 +48,32 @@ def test_rows_that_coincide(rng):
 def test_one_row_is_refused(rng):
     with pytest.raises(DataError, match="one observation has no neighbours"):
         Leiden().cluster(np.zeros((1, 2)), rng)
+
+
+def test_others_are_elected_by_their_nearest_rows(rng, monkeypatch):
+    x, others = rng.normal(size=(200, 3)).astype(np.float32), rng.normal(size=(70, 3))
+    value, model = Leiden(neighbours=7).fit(x, rng)
+    monkeypatch.setattr(leiden, "ROWS", 32)
+    for row, code in zip(others, model.apply(others), strict=True):
+        near = value[np.argsort(np.linalg.norm(x - row.astype(np.float32), axis=1))[:7]]
+        votes = np.bincount(near)
+        assert code == next(label for label in near if votes[label] == votes.max())
+
+
+def test_a_tie_goes_to_the_nearest_row():
+    space = np.array([[0.0], [1], [2], [9]], np.float32)
+    model = FittedLeiden(Leiden(neighbours=4), space, np.array([2, 0, 0, 2]))
+    assert model.apply(np.array([[-1.0], [1.2]])).tolist() == [2, 0]
+
+
+def test_fewer_rows_in_the_fit_than_neighbours(rng):
+    model = Leiden().fit(rng.normal(size=(4, 2)), rng).model
+    assert len(model.apply(rng.normal(size=(9, 2)))) == 9
+
+
+def test_a_model_whose_parts_do_not_fit_is_refused():
+    with pytest.raises(ValueError, match=r"labels of shape \(3,\) do not fit a space of \(2, 2\)"):
+        FittedLeiden(Leiden(), np.zeros((2, 2), np.float32), np.zeros(3, int))
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import scipy.sparse as sp
 
 from triptych.core.errors import DataError
 from triptych.core.protocols import Places
-from triptych.fusers.concat import Concat
+from triptych.fusers.concat import Concat, FittedConcat
 
 
 @pytest.fixture
@@ -86,3 +86,40 @@ def test_a_sparse_view_is_refused(places, rng):
 def test_negative_weights_are_refused():
     with pytest.raises(ValueError, match="weights must not be negative, see rna"):
         Concat(weights={"rna": -1.0})
+
+
+def test_others_are_brought_to_the_scales_of_the_fit(views, places, rng):
+    views["img"][:, 1] = 0.1  # constant in the fit: it says nothing there, and nothing later
+    model = Concat(weights={"img": 3.0}).fit(views, places, rng).model
+    others = {"rna": rng.normal(0, 1, (9, 8)), "img": rng.normal(5, 1, (9, 2))}
+    found = model.apply(others, Places(np.zeros((9, 2)), np.zeros(9, int)))
+    z = (others["img"][:, 0] - views["img"][:, 0].mean()) / views["img"][:, 0].std()
+    assert np.allclose(found[:, 0], 3 * z)
+    assert (found[:, 1] == 0).all()
+    expected = (others["rna"] - views["rna"].mean(axis=0)) / views["rna"].std(axis=0) / np.sqrt(8)
+    assert np.allclose(found[:, 2:], expected)
+
+
+@pytest.mark.parametrize("params", [{}, {"standardise": False}, {"standardise": False, "balance": False}])
+def test_the_model_gives_the_fit_its_own_bits(views, places, rng, params):
+    value, model = Concat(**params).fit(views, places, rng)
+    assert model.apply(views, places).tobytes() == value.tobytes()
+
+
+def test_all_that_differs_from_the_fit_is_told_together(views, places, rng):
+    model = Concat().fit(views, places, rng).model
+    with pytest.raises(DataError) as caught:
+        model.apply({"rna": views["rna"][:, :3], "pos": views["img"]}, places)
+    assert "the model was fitted with img, rna; img is missing" in str(caught.value)
+    assert "the model was not fitted with pos" in str(caught.value)
+    assert "the view rna has shape (50, 3); the fit had 8 columns" in str(caught.value)
+    with pytest.raises(DataError, match="the view rna is sparse"):
+        model.apply(views | {"rna": sp.csr_matrix(views["rna"])}, places)
+
+
+def test_a_model_whose_parts_do_not_fit_is_refused():
+    one = {"rna": np.ones(2)}
+    with pytest.raises(ValueError, match="the arrays of rna do not fit its 3 columns"):
+        FittedConcat({"rna": 3}, one, one, {"rna": 1.0})
+    with pytest.raises(ValueError, match="every role needs one factor"):
+        FittedConcat({"rna": 2}, one, one, {"img": 1.0})

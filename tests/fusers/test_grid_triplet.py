@@ -12,9 +12,10 @@ from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score
 
 from triptych.core.errors import DataError, RecipeError, WeightsError
+from triptych.core.models import ABOUT, ARRAYS
 from triptych.core.protocols import Fuser, Places
 from triptych.fusers import registry
-from triptych.fusers.grid_fitted import ABOUT, WEIGHTS, FittedGridTriplet
+from triptych.fusers.grid_fitted import FittedGridTriplet
 from triptych.fusers.grid_labels import view_labels
 from triptych.fusers.grid_triplet import GridTriplet, shares
 
@@ -48,7 +49,7 @@ def test_it_finds_domains_that_one_spot_does_not_show():
 
 def test_the_loss_falls():
     views, places, _ = study()
-    losses = GridTriplet(epochs=60, hidden=32, clusters=3).fit(views, places, rng()).losses
+    losses = GridTriplet(epochs=60, hidden=32, clusters=3).fit(views, places, rng()).model.losses
     assert len(losses) == 60
     assert losses[-1] < 0.9 * losses[0]
 
@@ -68,24 +69,24 @@ def test_the_same_seed_gives_the_same_bits(batch):
 
 def test_embedding_is_equal_on_shuffled_rows():
     views, places, _ = study()
-    fitted = QUICK.fit(views, places, rng())
-    z = fitted.transform(views, places)
+    fitted = QUICK.fit(views, places, rng()).model
+    z = fitted.apply(views, places)
     order = rng().permutation(len(z))
     moved = Places(places.um[order], places.sample[order], places.grid[order], "square")
-    again = fitted.transform({role: view[order] for role, view in views.items()}, moved)
+    again = fitted.apply({role: view[order] for role, view in views.items()}, moved)
     np.testing.assert_array_equal(again, z[order])
 
 
 def test_sections_do_not_see_each_other():
     views, places, _ = study()
-    fitted = QUICK.fit(views, places, rng())
+    fitted = QUICK.fit(views, places, rng()).model
     other, _, _ = study(seed=7)
     both = {role: np.vstack([views[role], other[role]]) for role in views}
     n = len(places.um)
     joint = Places(np.vstack([places.um] * 2), np.repeat([0, 1], n), np.vstack([places.grid] * 2), "square")
-    z = fitted.transform(both, joint)
-    np.testing.assert_array_equal(z[:n], fitted.transform(views, places))
-    np.testing.assert_array_equal(z[n:], fitted.transform(other, places))
+    z = fitted.apply(both, joint)
+    np.testing.assert_array_equal(z[:n], fitted.apply(views, places))
+    np.testing.assert_array_equal(z[n:], fitted.apply(other, places))
 
 
 @pytest.mark.parametrize("window", [1, 3, 5, 7])
@@ -113,9 +114,9 @@ def test_cells_without_an_array():
 
 def test_context_of_one_is_pointwise():
     views, places, _ = study()
-    fitted = GridTriplet(window=1, epochs=2, hidden=8, clusters=3).fit(views, places, rng())
+    fitted = GridTriplet(window=1, epochs=2, hidden=8, clusters=3).fit(views, places, rng()).model
     moved = Places(places.um, places.sample, places.grid[rng().permutation(len(places.um))], "square")
-    np.testing.assert_array_equal(fitted.transform(views, moved), fitted.transform(views, places))
+    np.testing.assert_array_equal(fitted.apply(views, moved), fitted.apply(views, places))
 
 
 def test_visium_under_both_lattices():
@@ -131,16 +132,16 @@ def test_visium_under_both_lattices():
 
 def test_monte_carlo_is_near_and_repeats():
     views, places, _ = study()
-    fitted = GridTriplet(epochs=4, hidden=8, clusters=3, monte_carlo=20).fit(views, places, rng())
-    z = fitted.transform(views, places)
-    np.testing.assert_array_equal(fitted.transform(views, places), z)
+    fitted = GridTriplet(epochs=4, hidden=8, clusters=3, monte_carlo=20).fit(views, places, rng()).model
+    z = fitted.apply(views, places)
+    np.testing.assert_array_equal(fitted.apply(views, places), z)
 
 
 def test_a_constant_view_gives_no_triplets():
     views, places, _ = study()
     views["img"] = np.ones_like(views["img"])
-    fitted = QUICK.fit(views, places, rng())
-    assert np.isfinite(fitted.transform(views, places)).all()
+    fitted = QUICK.fit(views, places, rng()).model
+    assert np.isfinite(fitted.apply(views, places)).all()
     assert view_labels(views["img"], 3, rng())[1] == 1
 
 
@@ -162,29 +163,34 @@ def test_weights_share_a_total_of_three():
 
 def test_save_and_load(tmp_path):
     views, places, _ = study()
-    fitted = GridTriplet(epochs=3, hidden=8, clusters=3, weights={"img": 1.0}).fit(views, places, rng())
+    fitted = GridTriplet(epochs=3, hidden=8, clusters=3, weights={"img": 1.0}).fit(views, places, rng()).model
     fitted.save(tmp_path / "model")
     loaded = FittedGridTriplet.load(tmp_path / "model")
     assert loaded.component == fitted.component
     assert loaded.losses == fitted.losses
     other, _, _ = study(seed=3)
-    np.testing.assert_array_equal(loaded.transform(other, places), fitted.transform(other, places))
-    assert sorted(path.name for path in (tmp_path / "model").iterdir()) == [ABOUT, WEIGHTS]
+    np.testing.assert_array_equal(loaded.apply(other, places), fitted.apply(other, places))
+    assert sorted(path.name for path in (tmp_path / "model").iterdir()) == [ARRAYS, ABOUT]
 
 
 def test_loading_what_is_no_model(tmp_path):
     views, places, _ = study(side=6)
-    with pytest.raises(WeightsError, match="holds no grid_triplet"):
+    with pytest.raises(WeightsError, match="holds no arrays.safetensors"):
         FittedGridTriplet.load(tmp_path)
-    QUICK.fit(views, places, rng()).save(tmp_path)
+    QUICK.fit(views, places, rng()).model.save(tmp_path)
     about = json.loads((tmp_path / ABOUT).read_text())
-    for change in ({"format": 99}, {"roles": {"rna": 5}}, {"component": about["component"] | {"window": 4}}):
-        (tmp_path / ABOUT).write_text(json.dumps(about | change))
-        with pytest.raises(WeightsError, match="is not a grid-triplet model"):
+    values, known = about["values"], about["values"]["component"]
+    for change, message in (
+        ({"roles": {"rna": 5}}, "its ranges have shape"),
+        ({"component": known | {"hidden": 9}}, "its weights do not fit its parameters"),
+        ({"component": known | {"window": 4}}, "window must be odd"),
+    ):
+        (tmp_path / ABOUT).write_text(json.dumps(about | {"values": values | change}))
+        with pytest.raises(WeightsError, match=f"is not a saved FittedGridTriplet: [\\s\\S]*{message}"):
             FittedGridTriplet.load(tmp_path)
     (tmp_path / ABOUT).write_text(json.dumps(about))
-    (tmp_path / WEIGHTS).write_bytes(b"not safetensors")
-    with pytest.raises(WeightsError, match="is not a grid-triplet model"):
+    (tmp_path / ARRAYS).write_bytes(b"not safetensors")
+    with pytest.raises(WeightsError, match="is not a saved FittedGridTriplet"):
         FittedGridTriplet.load(tmp_path)
 
 
@@ -208,13 +214,13 @@ def test_faults_of_the_data_are_named():
 
 def test_a_fitted_model_names_what_differs():
     views, places, _ = study(side=6)
-    fitted = QUICK.fit(views, places, rng())
+    fitted = QUICK.fit(views, places, rng()).model
     with pytest.raises(DataError, match="img is missing"):
-        fitted.transform({"rna": views["rna"]}, places)
+        fitted.apply({"rna": views["rna"]}, places)
     with pytest.raises(DataError, match="not fitted with pos"):
-        fitted.transform(views | {"pos": places.um}, places)
+        fitted.apply(views | {"pos": places.um}, places)
     with pytest.raises(DataError, match="the fit had 6 columns"):
-        fitted.transform(views | {"rna": views["rna"][:, :5]}, places)
+        fitted.apply(views | {"rna": views["rna"][:, :5]}, places)
 
 
 @pytest.mark.parametrize(

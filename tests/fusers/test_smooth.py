@@ -7,7 +7,7 @@ from sklearn.decomposition import PCA
 
 from triptych.core.errors import DataError
 from triptych.core.protocols import Places
-from triptych.fusers.smooth import Smooth
+from triptych.fusers.smooth import FittedSmooth, Smooth
 
 
 @pytest.fixture
@@ -68,6 +68,47 @@ def test_weights_multiply(places, rng):
 def test_a_sparse_view_cannot_be_kept_whole(genes, places, rng):
     with pytest.raises(DataError, match="40 columns of a sparse view cannot be kept whole. Set components"):
         Smooth(components=0).fuse({"rna": genes}, places, rng)
+
+
+@pytest.mark.parametrize("rounds", [0, 2])
+@pytest.mark.parametrize("dense", [True, False])
+def test_others_are_averaged_over_their_own_neighbours(genes, places, rng, rounds, dense):
+    """Factors, means and loadings are those of the fit; neighbours are those of the new section."""
+    img = rng.normal(size=(80, 3))
+    rna = genes.toarray() if dense else genes
+    model = Smooth(components=4, rounds=rounds).fit({"img": img, "rna": rna}, places, rng).model
+    where = Places(rng.uniform(0, 500, (30, 2)), np.arange(30) % 3)
+    new = {"img": rng.normal(2, 1, (30, 3)), "rna": rng.poisson(2.0, (30, 40)).astype(float)}
+
+    def joint(views, at):
+        factor = [1 / np.sqrt(v.var(axis=0).sum()) for v in (img, genes.toarray())]
+        x = np.hstack([v * f for v, f in zip(views, factor, strict=True)])
+        for _ in range(rounds):
+            x = averaged(x, at, 6)
+        return x
+
+    known = PCA(4, svd_solver="full").fit(joint([img, genes.toarray()], places))
+    expected = known.transform(joint([new["img"], new["rna"]], where))
+    given = new if dense else new | {"rna": sp.csr_matrix(new["rna"])}
+    assert same_up_to_sign(model.apply(given, where), expected)
+
+
+def test_views_kept_whole_are_only_averaged(places, rng):
+    model = Smooth(components=0).fit({"a": rng.normal(size=(80, 3))}, places, rng).model
+    x = rng.normal(size=(80, 3))
+    assert model.loadings is None
+    assert np.allclose(model.apply({"a": x}, places), averaged(x, places, 6))
+    with pytest.raises(DataError, match="3 columns of a sparse view cannot be kept whole"):
+        model.apply({"a": sp.csr_matrix(x)}, places)
+
+
+def test_a_model_whose_parts_do_not_fit_is_refused():
+    with pytest.raises(ValueError, match="its arrays do not fit 2 columns and 3 components"):
+        FittedSmooth(Smooth(components=3), {"a": 2}, {"a": 1.0}, np.ones(2), np.ones((2, 2)))
+    with pytest.raises(ValueError, match="its arrays do not fit 2 columns and 3 components"):
+        FittedSmooth(Smooth(components=3), {"a": 2}, {"a": 1.0}, None, None)
+    with pytest.raises(ValueError, match="every role needs one factor"):
+        FittedSmooth(Smooth(components=0), {"a": 2}, {}, None, None)
 
 
 @pytest.mark.parametrize("params", [{"neighbours": 0}, {"rounds": -1}, {"components": -1}])

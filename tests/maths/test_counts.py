@@ -5,7 +5,16 @@ import pytest
 import scipy.sparse as sp
 
 from triptych.core.errors import DataError
-from triptych.maths.counts import checked, detected_in, logged, mean_variance, normalised, scaled
+from triptych.maths.counts import (
+    checked,
+    detected_in,
+    logged,
+    mean_variance,
+    median_total,
+    normalised,
+    scaled,
+    spread,
+)
 
 
 @pytest.fixture
@@ -27,6 +36,19 @@ def test_totals_become_the_target(counts):
     assert np.allclose(np.delete(normalised(counts, 1e4).toarray().sum(axis=1), 5), 1e4)
 
 
+def test_the_median_of_the_totals_leaves_out_zeros(counts):
+    totals = counts.toarray().sum(axis=1)
+    assert median_total(counts) == np.median(totals[totals > 0])
+    with pytest.raises(DataError, match="No observation has any count of the genes in use"):
+        median_total(sp.csr_matrix((3, 3)))
+
+
+def test_a_spread_applies_to_other_observations(counts):
+    deviation, ceiling = spread(counts[:20], 2.0)
+    found = scaled(counts[20:], deviation, ceiling).toarray()
+    assert np.allclose(found, np.minimum(counts[20:].toarray(), ceiling) / deviation)
+
+
 def test_logarithm(counts):
     assert np.allclose(logged(counts).toarray(), np.log1p(counts.toarray()))
 
@@ -43,10 +65,10 @@ def test_scaling_clips_above_as_on_centred_values(counts):
     std = x.std(axis=0, ddof=1)
     std[std == 0] = 1
     expected = np.minimum((x - x.mean(axis=0)) / std, 1.5)
-    found = scaled(counts, 1.5).toarray()
+    found = scaled(counts, *spread(counts, 1.5)).toarray()
     assert np.allclose(found - x.mean(axis=0) / std, expected)
     assert (found <= x / std + 1e-12).all()
-    assert np.allclose(scaled(counts, 0).toarray(), x / std)
+    assert np.allclose(scaled(counts, *spread(counts, 0)).toarray(), x / std)
 
 
 def test_detection_does_not_count_stored_zeros():

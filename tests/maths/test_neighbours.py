@@ -50,7 +50,7 @@ def test_itself_comes_first_among_rows_that_coincide(rng, d):
 def test_threads_do_not_change_a_bit(rng, d, monkeypatch):
     x, found = rng.normal(size=(3000, d)), []
     for threads in (1, 3):
-        monkeypatch.setattr(neighbours, "_threads", lambda threads=threads: threads)
+        monkeypatch.setattr(neighbours, "threads", lambda threads=threads: threads)
         found.append(nearest(x, 15))
     assert found[0].indices.tobytes() == found[1].indices.tobytes()
     assert found[0].distances.tobytes() == found[1].distances.tobytes()

@@ -8,7 +8,7 @@ from sklearn.decomposition import PCA
 
 from triptych.core.errors import DataError, NumericsError
 from triptych.maths import pca
-from triptych.maths.pca import principal_components
+from triptych.maths.pca import principal_components, projected
 
 
 @pytest.fixture
@@ -46,6 +46,15 @@ def test_same_seed_same_bits(x, gram, monkeypatch):
 def test_more_columns_than_rows(rng):
     x = rng.normal(size=(20, 1500))
     assert np.abs(principal_components(x, 4, rng).scores - reference(x, 4)).max() < 1e-6
+
+
+def test_other_rows_are_projected_as_by_the_reference(x, rng):
+    found = principal_components(x[:80], 5, rng)
+    model = PCA(5, svd_solver="full").fit(x[:80])
+    assert np.allclose(found.mean, model.mean_)
+    others = projected(sp.csr_matrix(x[80:]), found.loadings, found.mean)
+    assert np.abs(np.abs(others) - np.abs(model.transform(x[80:]))).max() < 1e-6
+    assert np.abs(projected(x[:80], found.loadings, found.mean) - found.scores).max() < 1e-12
 
 
 @pytest.mark.parametrize("components", [0, 5, 9])

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from triptych.core.checks import Faults
-from triptych.core.protocols import Codes, Matrix
+from triptych.core.errors import DataError
+from triptych.core.protocols import Codes, Indices, Matrix
 
 
 def check_rows(clusterer: str, x: Matrix) -> None:
@@ -28,6 +29,31 @@ def check_rows(clusterer: str, x: Matrix) -> None:
         wrong = int((~np.isfinite(x).all(axis=1)).sum())
         faults.check(wrong == 0, f"{wrong} of {len(x)} rows have values that are not finite. Remove them.")
     faults.raise_if_any()
+
+
+def check_like(clusterer: str, x: Matrix, columns: int) -> None:
+    """Refuse rows that cannot be compared with those of a fit.
+
+    Parameters
+    ----------
+    clusterer
+        Its name, to open the message.
+    x
+        Shape (n, d).
+    columns
+        Of the fit.
+
+    Raises
+    ------
+    DataError
+        With every fault found.
+    """
+    check_rows(clusterer, x)
+    if x.shape[1] != columns:
+        raise DataError(
+            f"{clusterer}: the matrix has {x.shape[1]} columns; the fit had {columns}.",
+            "Give the space that the model was fitted on.",
+        )
 
 
 def check_clusters(clusterer: str, x: Matrix, k: int) -> None:
@@ -81,3 +107,20 @@ def by_size(codes: Codes) -> Codes:
     rank = np.empty(len(size), np.int64)
     rank[np.lexsort((first, -size))] = np.arange(len(size))
     return rank[inverse]
+
+
+def in_use(codes: Codes, value: Codes) -> Indices:
+    """What each cluster was called before it was renumbered.
+
+    Parameters
+    ----------
+    codes
+        As found, shape (n,).
+    value
+        The same renumbered by `by_size`, shape (n,).
+
+    Returns
+    -------
+    The code of cluster 0, of cluster 1, …; codes that no row has do not appear.
+    """
+    return codes[np.unique(value, return_index=True)[1]]

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
-from triptych.clusterers.door import by_size, check_clusters
+from triptych.clusterers.door import by_size, check_clusters, check_like, in_use
 from triptych.core.errors import NumericsError, TriptychWarning
-from triptych.core.protocols import Codes, Matrix
+from triptych.core.models import Fit, Saved
+from triptych.core.protocols import Codes, Matrix, Vector
 from triptych.core.randomness import seed_from
 from triptych.maths.threads import one_thread
+
+if TYPE_CHECKING:
+    from sklearn.mixture import GaussianMixture
 
 
 @dataclass(frozen=True)
@@ -70,31 +75,123 @@ class Gaussian:
         NumericsError
             When a covariance is singular.
         """
-        from sklearn.exceptions import ConvergenceWarning
+        return self.fit(x, rng).value
+
+    def fit(self, x: Matrix, rng: np.random.Generator) -> Fit[Codes, FittedGaussian]:
+        """Fit the mixture, assign the rows, and keep the components that are some row's likeliest.
+
+        Parameters
+        ----------
+        x, rng
+            As for `cluster`.
+
+        Raises
+        ------
+        DataError
+            When values are not finite or there are fewer than k distinct rows.
+        NumericsError
+            When a covariance is singular.
+        """
+        check_clusters("gaussian", x, self.k)
+        model = self.mixture(seed_from(rng))
+        codes = self._predicted(model, x)
+        if not model.converged_:
+            warnings.warn(
+                f"gaussian: the mixture did not converge in {self.max_iter} steps. Raise max_iter.",
+                TriptychWarning,
+                stacklevel=3,
+            )
+        value = by_size(codes)
+        kept = in_use(codes, value)
+        precisions = (
+            model.precisions_cholesky_ if self.covariance == "tied" else model.precisions_cholesky_[kept]
+        )
+        return Fit(value, FittedGaussian(self, model.weights_[kept], model.means_[kept], precisions))
+
+    def restore(self, folder: Path) -> FittedGaussian:
+        """Read the model that was saved in a folder."""
+        return FittedGaussian.load(folder)
+
+    def mixture(self, seed: int) -> GaussianMixture:
+        """What scikit-learn fits.
+
+        Parameters
+        ----------
+        seed
+            Of the starts.
+        """
         from sklearn.mixture import GaussianMixture
 
-        check_clusters("gaussian", x, self.k)
-        model = GaussianMixture(
+        return GaussianMixture(
             self.k,
             covariance_type=self.covariance,
             n_init=self.n_init,
             reg_covar=self.reg,
             max_iter=self.max_iter,
-            random_state=seed_from(rng),
+            random_state=seed,
         )
+
+    def _predicted(self, model: GaussianMixture, x: Matrix) -> Codes:
+        from sklearn.exceptions import ConvergenceWarning
+
         with one_thread(), warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # told below, in our words
+            warnings.simplefilter("ignore", ConvergenceWarning)  # told by the caller, in our words
             try:
-                codes = model.fit_predict(np.asarray(x, np.float64))
-            except ValueError as error:  # the data are checked above: only a singular covariance is left
+                return np.asarray(model.fit_predict(np.asarray(x, np.float64)))
+            except ValueError as error:  # the data are checked before: only a singular covariance is left
                 raise NumericsError(
                     f"gaussian: a covariance of {self.k} components in {x.shape[1]} dimensions is singular.",
                     "Raise reg, lower k, reduce the dimension, or use covariance: tied.",
                 ) from error
-        if not model.converged_:
-            warnings.warn(
-                f"gaussian: the mixture did not converge in {self.max_iter} steps. Raise max_iter.",
-                TriptychWarning,
-                stacklevel=2,
-            )
-        return by_size(codes)
+
+
+@dataclass(frozen=True, eq=False)
+class FittedGaussian(Saved):
+    """The mixture that `Gaussian.fit` found, without components that are no row's likeliest.
+
+    Parameters
+    ----------
+    component
+        With which parameters.
+    weights
+        Of the m components in the order of the codes, shape (m,).
+    means
+        Shape (m, d).
+    precisions
+        Cholesky factors of the inverse covariances: shape (d, d) when tied, (m, d, d) when full; inverse
+        deviations of shape (m, d) when diagonal.
+    """
+
+    component: Gaussian
+    weights: Vector
+    means: Matrix
+    precisions: Matrix
+
+    def __post_init__(self) -> None:
+        m, d = len(self.weights), self.means.shape[-1]
+        wanted = {"tied": (d, d), "full": (m, d, d), "diag": (m, d)}[self.component.covariance]
+        if self.weights.shape != (m,) or self.means.shape != (m, d) or self.precisions.shape != wanted:
+            raise ValueError(f"its arrays do not fit {m} components in {d} dimensions")
+
+    def apply(self, x: Matrix) -> Codes:
+        """Give each row to its likeliest component.
+
+        Parameters
+        ----------
+        x
+            Shape (n, d).
+
+        Returns
+        -------
+        Codes of the fit, shape (n,).
+
+        Raises
+        ------
+        DataError
+            When values are not finite or the columns are not as many as in the fit.
+        """
+        check_like("gaussian", x, self.means.shape[1])
+        model = self.component.mixture(seed=0)
+        model.weights_, model.means_, model.precisions_cholesky_ = self.weights, self.means, self.precisions
+        with one_thread():
+            return np.asarray(model.predict(np.asarray(x, np.float64)))

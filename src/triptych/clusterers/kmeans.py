@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 
-from triptych.clusterers.door import by_size, check_clusters
+from triptych.clusterers.door import by_size, check_clusters, check_like, in_use
+from triptych.core.models import Fit, Saved
 from triptych.core.protocols import Codes, Matrix
 from triptych.core.randomness import seed_from
 from triptych.maths.threads import one_thread
@@ -55,9 +57,70 @@ class KMeans:
         DataError
             When values are not finite or there are fewer than k distinct rows.
         """
+        return self.fit(x, rng).value
+
+    def fit(self, x: Matrix, rng: np.random.Generator) -> Fit[Codes, FittedKMeans]:
+        """Partition the rows, and keep the centres.
+
+        Parameters
+        ----------
+        x, rng
+            As for `cluster`.
+
+        Raises
+        ------
+        DataError
+            When values are not finite or there are fewer than k distinct rows.
+        """
         import sklearn.cluster
 
         check_clusters("kmeans", x, self.k)
         model = sklearn.cluster.KMeans(self.k, n_init=self.n_init, random_state=seed_from(rng))
         with one_thread():
-            return by_size(model.fit_predict(np.asarray(x, np.float64)))
+            codes = model.fit_predict(np.asarray(x, np.float64))
+        value = by_size(codes)
+        return Fit(value, FittedKMeans(model.cluster_centers_[in_use(codes, value)]))
+
+    def restore(self, folder: Path) -> FittedKMeans:
+        """Read the model that was saved in a folder."""
+        return FittedKMeans.load(folder)
+
+
+@dataclass(frozen=True, eq=False)
+class FittedKMeans(Saved):
+    """The centres that `KMeans.fit` found.
+
+    Parameters
+    ----------
+    centres
+        Shape (k, d), in the order of the codes.
+    """
+
+    centres: Matrix
+
+    def __post_init__(self) -> None:
+        if self.centres.ndim != 2 or not self.centres.size:
+            raise ValueError(f"its centres have shape {self.centres.shape}; they need (k, d)")
+
+    def apply(self, x: Matrix) -> Codes:
+        """Give each row to its nearest centre.
+
+        Parameters
+        ----------
+        x
+            Shape (n, d).
+
+        Returns
+        -------
+        Codes of the fit, shape (n,).
+
+        Raises
+        ------
+        DataError
+            When values are not finite or the columns are not as many as in the fit.
+        """
+        from sklearn.metrics import pairwise_distances_argmin
+
+        check_like("kmeans", x, self.centres.shape[1])
+        with one_thread():
+            return np.asarray(pairwise_distances_argmin(np.asarray(x, np.float64), self.centres))

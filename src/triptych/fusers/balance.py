@@ -61,6 +61,40 @@ def check_views(fuser: str, views: Mapping[str, Array], n: int, weights: Mapping
     faults.raise_if_any()
 
 
+def check_roles(fuser: str, views: Mapping[str, Array], n: int, roles: Mapping[str, int]) -> None:
+    """Refuse views that are not those of a fit.
+
+    Parameters
+    ----------
+    fuser
+        Its name, to open the message.
+    views
+        By role, each of shape (n, d).
+    n
+        Number of places.
+    roles
+        Dimension of each view of the fit.
+
+    Raises
+    ------
+    DataError
+        With every fault found.
+    """
+    faults = Faults(fuser)
+    missing = [role for role in roles if role not in views]
+    extra = [role for role in views if role not in roles]
+    faults.check(not missing, f"the model was fitted with {listing(roles)}; {listing(missing)} is missing.")
+    faults.check(not extra, f"the model was not fitted with {listing(extra)}.")
+    for role, columns in roles.items():
+        if role in views:
+            faults.check(
+                views[role].shape[1:] == (columns,),
+                f"the view {role} has shape {views[role].shape}; the fit had {columns} columns.",
+            )
+    faults.raise_if_any()
+    check_views(fuser, views, n, {})
+
+
 def column_variance(view: Array) -> Vector:
     """Variance of each column of a dense or sparse view, shape (d,)."""
     if sp.issparse(view):

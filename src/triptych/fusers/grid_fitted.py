@@ -1,34 +1,27 @@
-"""A fitted grid-triplet: applies to sections it has never seen, saves and loads without pickle."""
+"""A fitted grid-triplet: applies to sections it has never seen."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from copy import deepcopy
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import TypeAdapter, ValidationError
 
-from triptych.core.checks import Faults, listing
-from triptych.core.errors import WeightsError
+from triptych.core.models import Saved
 from triptych.core.protocols import Array, Matrix, Places
+from triptych.fusers.balance import check_roles
 from triptych.fusers.grid_triplet import GridTriplet, beside, check, gather, scale, threads_for
 
 if TYPE_CHECKING:
-    import torch
-
     from triptych.nets.grid import Encoder, Statistics
 
-WEIGHTS, ABOUT = "grid_triplet.safetensors", "grid_triplet.json"
-FORMAT = 1
+MEAN, VARIANCE = "statistics.mean", "statistics.variance"  # beside the weights of the encoder
 
 
 @dataclass(frozen=True, eq=False)
-class FittedGridTriplet:
+class FittedGridTriplet(Saved):
     """What `GridTriplet.fit` learned.
 
     Parameters
@@ -39,10 +32,8 @@ class FittedGridTriplet:
         Dimensions of each view, in the order of their channels.
     ranges
         Least and greatest value of each channel, shape (2, sum of d).
-    encoder
-        The network.
-    statistics
-        Mean and variance of the channels of its convolution.
+    network
+        Weights of the encoder by name, with the mean and variance of the channels of its convolution.
     losses
         By epoch.
     dropout_seed
@@ -52,12 +43,20 @@ class FittedGridTriplet:
     component: GridTriplet
     roles: dict[str, int]
     ranges: NDArray[np.float64]
-    encoder: Encoder
-    statistics: Statistics
+    network: dict[str, NDArray[np.float32]]
     losses: tuple[float, ...]
     dropout_seed: int
 
-    def transform(self, views: Mapping[str, Array], places: Places, *, device: str = "cpu") -> Matrix:
+    def __post_init__(self) -> None:
+        channels = sum(self.roles.values())
+        if self.ranges.shape != (2, channels):
+            raise ValueError(f"its ranges have shape {self.ranges.shape}; its views have {channels} columns")
+        try:
+            self.encoder()
+        except RuntimeError as error:  # torch's word for weights of another network
+            raise ValueError(f"its weights do not fit its parameters: {error}") from error
+
+    def apply(self, views: Mapping[str, Array], places: Places, *, device: str = "cpu") -> Matrix:
         """Codes of observations, with the ranges and the network of the fit.
 
         Parameters
@@ -82,7 +81,8 @@ class FittedGridTriplet:
 
         from triptych.nets.grid_training import embed
 
-        self._check(views, places)
+        check_roles("grid-triplet", views, len(places.um), self.roles)
+        check(views, places, {})
         component = self.component
         windows = gather(
             scale(beside(views), self.ranges),
@@ -91,106 +91,33 @@ class FittedGridTriplet:
             lattice=component.lattice,
             device=device,
         )
-        mean, variance = (part.to(device) for part in self.statistics)
+        encoder, (mean, variance) = self.encoder()
         with threads_for(windows):
             return embed(
-                deepcopy(self.encoder).to(device),  # moving would change the one that is kept
-                (mean, variance),
+                encoder.to(device),
+                (mean.to(device), variance.to(device)),
                 windows,
                 passes=component.monte_carlo,
                 dropout=component.dropout,
                 generator=torch.Generator(device).manual_seed(self.dropout_seed),
             )
 
-    def _check(self, views: Mapping[str, Array], places: Places) -> None:
-        faults = Faults("grid-triplet")
-        missing = [role for role in self.roles if role not in views]
-        extra = [role for role in views if role not in self.roles]
-        faults.check(
-            not missing, f"the model was fitted with {listing(self.roles)}; {listing(missing)} is missing."
-        )
-        faults.check(not extra, f"the model was not fitted with {listing(extra)}.")
-        for role, columns in self.roles.items():
-            if role in views:
-                faults.check(
-                    views[role].shape[1:] == (columns,),
-                    f"the view {role} has shape {views[role].shape}; the fit had {columns} columns.",
-                )
-        faults.raise_if_any()
-        check(views, places, {})
-
-    def save(self, folder: Path) -> None:
-        """Write weights and ranges (safetensors) and everything else (JSON) to a folder, made if need be."""
-        import torch
-        from safetensors.torch import save_file
-
-        folder.mkdir(parents=True, exist_ok=True)
-        tensors = {
-            f"encoder.{name}": value.cpu().contiguous() for name, value in self.encoder.state_dict().items()
-        }
-        tensors["mean"], tensors["variance"] = (part.cpu().contiguous() for part in self.statistics)
-        tensors["ranges"] = torch.from_numpy(self.ranges.copy())
-        save_file(tensors, folder / WEIGHTS)
-        about = {
-            "format": FORMAT,
-            "component": asdict(self.component),
-            "roles": self.roles,
-            "losses": self.losses,
-            "dropout_seed": self.dropout_seed,
-        }
-        (folder / ABOUT).write_text(json.dumps(about, indent=1), encoding="utf-8")
-
-    @classmethod
-    def load(cls, folder: Path) -> FittedGridTriplet:
-        """Read what `save` wrote.
-
-        Raises
-        ------
-        WeightsError
-            When files are missing, or are not such a model.
-        """
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
-
-        for name in (WEIGHTS, ABOUT):
-            if not (folder / name).is_file():
-                raise WeightsError(f"{folder} holds no {name}.", "Give the folder that save wrote.")
-        try:
-            about = TypeAdapter(_About).validate_json((folder / ABOUT).read_bytes())
-            tensors = load_file(folder / WEIGHTS)
-            return cls._from(about, tensors)
-        except (ValidationError, SafetensorError, KeyError, RuntimeError) as error:
-            raise WeightsError(f"{folder} is not a grid-triplet model: {error}", "Save it again.") from error
-
-    @classmethod
-    def _from(cls, about: _About, tensors: dict[str, torch.Tensor]) -> FittedGridTriplet:
+    def encoder(self) -> tuple[Encoder, Statistics]:
+        """The network, on the CPU, and its statistics; a copy of its own for each call."""
         import torch
 
         from triptych.nets.grid import Encoder
 
-        component = about.component
-        shape = component.shape(sum(about.roles.values()))
-        encoder = Encoder(shape, torch.Generator().manual_seed(0)).requires_grad_(requires_grad=False)
-        prefix = "encoder."
-        encoder.load_state_dict(
-            {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
-        )
-        ranges = tensors["ranges"].reshape(2, shape.channels).numpy()
+        shape = self.component.shape(sum(self.roles.values()))
+        weights = {name: torch.from_numpy(value.copy()) for name, value in self.network.items()}
         width = shape.members * shape.hidden
-        statistics = (tensors["mean"].reshape(width), tensors["variance"].reshape(width))
-        return cls(component, about.roles, ranges, encoder, statistics, about.losses, about.dropout_seed)
+        statistics = (weights.pop(MEAN).reshape(width), weights.pop(VARIANCE).reshape(width))
+        encoder = Encoder(shape, torch.Generator().manual_seed(0)).requires_grad_(requires_grad=False)
+        encoder.load_state_dict(weights)
+        return encoder, statistics
 
 
-@dataclass(frozen=True)
-class _About:
-    """The JSON file, as validated on reading."""
-
-    format: int
-    component: GridTriplet
-    roles: dict[str, int]
-    losses: tuple[float, ...]
-    dropout_seed: int
-
-    def __post_init__(self) -> None:
-        if self.format != FORMAT:
-            raise ValueError(f"format {self.format} is not {FORMAT}: another version of triptych wrote it")
+def to_arrays(encoder: Encoder, statistics: Statistics) -> dict[str, NDArray[np.float32]]:
+    """Weights and statistics of a network as arrays, by name."""
+    named = encoder.state_dict() | dict(zip((MEAN, VARIANCE), statistics, strict=True))
+    return {name: np.array(value.detach().cpu().numpy()) for name, value in named.items()}

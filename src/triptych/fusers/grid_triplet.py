@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
@@ -12,6 +13,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from triptych.core.checks import Faults
+from triptych.core.models import Fit
 from triptych.core.protocols import Array, Matrix, Places
 from triptych.core.randomness import seed_from
 from triptych.fusers.balance import check_views, check_weights
@@ -150,12 +152,12 @@ class GridTriplet:
         -------
             Codes, shape (n, latent).
         """
-        return self.fit(views, places, rng).transform(views, places)
+        return self.fit(views, places, rng).value
 
     def fit(
         self, views: Mapping[str, Array], places: Places, rng: np.random.Generator, *, device: str = "cpu"
-    ) -> FittedGridTriplet:
-        """Learn ranges, clusters and network.
+    ) -> Fit[Matrix, FittedGridTriplet]:
+        """Learn ranges, clusters and network, and embed the views.
 
         Parameters
         ----------
@@ -177,7 +179,7 @@ class GridTriplet:
         """
         import torch
 
-        from triptych.fusers.grid_fitted import FittedGridTriplet
+        from triptych.fusers.grid_fitted import FittedGridTriplet, to_arrays
         from triptych.nets.grid_training import Settings, View, fit_encoder
 
         check(views, places, self.weights)
@@ -196,9 +198,15 @@ class GridTriplet:
             encoder, statistics, losses = fit_encoder(
                 windows, parts, self.shape(x.shape[1]), settings, generator
             )
-        return FittedGridTriplet(
-            self, roles, ranges, encoder, statistics, tuple(losses), dropout_seed=seed_from(rng)
-        )
+        network = to_arrays(encoder, statistics)
+        model = FittedGridTriplet(self, roles, ranges, network, tuple(losses), dropout_seed=seed_from(rng))
+        return Fit(model.apply(views, places, device=device), model)
+
+    def restore(self, folder: Path) -> FittedGridTriplet:
+        """Read the model that was saved in a folder."""
+        from triptych.fusers.grid_fitted import FittedGridTriplet
+
+        return FittedGridTriplet.load(folder)
 
     def shape(self, channels: int) -> GridShape:
         """Sizes of the network for views of ``channels`` dimensions together."""

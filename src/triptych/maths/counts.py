@@ -41,6 +41,23 @@ def detected_in(matrix: sp.csr_matrix) -> Indices:
     return np.bincount(matrix.indices[matrix.data != 0], minlength=matrix.shape[1])
 
 
+def gene_totals(matrix: sp.csr_matrix) -> Vector:
+    """Counts of each gene over all observations, shape (g,)."""
+    return np.asarray(matrix.sum(axis=0), np.float64).ravel()
+
+
+def median_total(matrix: sp.csr_matrix) -> float:
+    """The median of the totals above zero of the observations.
+
+    Raises
+    ------
+    DataError
+        When no observation has any count.
+    """
+    totals = _totals(matrix)
+    return float(np.median(totals[totals > 0]))
+
+
 def normalised(matrix: sp.csr_matrix, target_sum: float | None = None) -> sp.csr_matrix:
     """Bring every observation to the same total.
 
@@ -49,7 +66,7 @@ def normalised(matrix: sp.csr_matrix, target_sum: float | None = None) -> sp.csr
     matrix
         CSR of shape (n, g).
     target_sum
-        The total; None takes the median of the totals above zero.
+        The total; None takes `median_total`.
 
     Returns
     -------
@@ -60,13 +77,19 @@ def normalised(matrix: sp.csr_matrix, target_sum: float | None = None) -> sp.csr
     DataError
         When no observation has any count.
     """
-    totals = np.asarray(matrix.sum(axis=1), np.float64).ravel()
-    if not totals.any():
-        raise DataError("No observation has any count of the genes in use.", "Keep more genes.")
-    target = float(np.median(totals[totals > 0])) if target_sum is None else target_sum
+    totals = _totals(matrix)
+    target = median_total(matrix) if target_sum is None else target_sum
     factor = np.divide(target, totals, out=np.zeros_like(totals), where=totals > 0)
     data = matrix.data * np.repeat(factor, np.diff(matrix.indptr))
     return sp.csr_matrix((data, matrix.indices, matrix.indptr), shape=matrix.shape)
+
+
+def _totals(matrix: sp.csr_matrix) -> Vector:
+    """Counts of each observation, not all zero, shape (n,)."""
+    totals = np.asarray(matrix.sum(axis=1), np.float64).ravel()
+    if not totals.any():
+        raise DataError("No observation has any count of the genes in use.", "Keep more genes.")
+    return totals
 
 
 def logged(matrix: sp.csr_matrix) -> sp.csr_matrix:
@@ -88,24 +111,38 @@ def mean_variance(matrix: sp.csr_matrix) -> tuple[Vector, Vector]:
     return mean, (deviation + (n - stored) * mean**2) / max(n - 1, 1)
 
 
-def scaled(matrix: sp.csr_matrix, max_value: float) -> sp.csr_matrix:
-    """Divide each gene by its standard deviation, without centring, so that zeros stay zeros.
-
-    A value further than ``max_value`` standard deviations above the mean is brought back to there, which
-    is what clipping centred values does; nothing is clipped from below, where counts do not reach.
+def spread(matrix: sp.csr_matrix, max_value: float) -> tuple[Vector, Vector]:
+    """By what to divide each gene, and where to clip it before; two arrays of shape (g,).
 
     Parameters
     ----------
     matrix
         CSR of shape (n, g).
     max_value
-        In standard deviations; 0 leaves every value.
+        Where to clip, in standard deviations above the mean; 0 for nowhere.
+
+    Returns
+    -------
+    Standard deviations, 1 where a gene does not vary, and ceilings in the units of the matrix.
     """
     mean, variance = mean_variance(matrix)
     deviation = np.sqrt(variance)
     deviation[deviation == 0] = 1.0
-    data = matrix.data.astype(np.float64)
-    if max_value > 0:
-        data = np.minimum(data, (mean + max_value * deviation)[matrix.indices])
-    data = data / deviation[matrix.indices]
+    return deviation, mean + (max_value or np.inf) * deviation
+
+
+def scaled(matrix: sp.csr_matrix, deviation: Vector, ceiling: Vector) -> sp.csr_matrix:
+    """Divide each gene by its standard deviation, without centring, so that zeros stay zeros.
+
+    A value above the ceiling is brought back to it, which is what clipping centred values does; nothing is
+    clipped from below, where counts do not reach.
+
+    Parameters
+    ----------
+    matrix
+        CSR of shape (n, g).
+    deviation, ceiling
+        From `spread`, of these observations or of those of a fit.
+    """
+    data = np.minimum(matrix.data.astype(np.float64), ceiling[matrix.indices]) / deviation[matrix.indices]
     return sp.csr_matrix((data, matrix.indices, matrix.indptr), shape=matrix.shape)

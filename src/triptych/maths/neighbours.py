@@ -98,10 +98,10 @@ def nearest(
     x = np.ascontiguousarray(x, np.float64)
     x = x - x.mean(axis=0)  # smaller norms lose fewer digits
     if approximate:
-        return _gather(x, k, _approximate(x, k, rng), threads=1)
+        return _gather(x, k, _approximate(x, k, rng), workers=1)
     if x.shape[1] <= TREE_MAX_DIM:
-        return _gather(x, k, _tree(x, k), threads=_threads())
-    return _gather(x, k, _all_pairs(x, k), threads=_threads())
+        return _gather(x, k, _tree(x, k), workers=threads())
+    return _gather(x, k, _all_pairs(x, k), workers=threads())
 
 
 def _tree(x: Matrix, k: int) -> Search:
@@ -128,15 +128,15 @@ def _approximate(x: Matrix, k: int, rng: np.random.Generator | None) -> Search:
     return lambda rows: np.asarray(found[rows])
 
 
-def _threads() -> int:
-    """Threads that OpenMP would use here."""
+def threads() -> int:
+    """Threads that OpenMP would use here, for kernels whose rows do not depend on each other."""
     import sklearn.neighbors  # noqa: F401  its OpenMP must be loaded to be asked
 
     pools = ThreadpoolController().select(user_api="openmp").lib_controllers
     return max((pool.num_threads for pool in pools), default=1)
 
 
-def _gather(x: Matrix, k: int, search: Search, *, threads: int) -> Neighbours:
+def _gather(x: Matrix, k: int, search: Search, *, workers: int) -> Neighbours:
     """Search in blocks of rows, each in one thread, whatever their number: the same bits."""
     n = len(x)
     indices, distances = np.empty((n, k), np.int32), np.empty((n, k))
@@ -147,7 +147,7 @@ def _gather(x: Matrix, k: int, search: Search, *, threads: int) -> Neighbours:
 
     # The limit of OpenMP holds per thread, that of BLAS for the process.
     limit = partial(threadpool_limits, 1, user_api="openmp")
-    with one_thread(), ThreadPoolExecutor(threads, initializer=limit) as pool:
+    with one_thread(), ThreadPoolExecutor(workers, initializer=limit) as pool:
         for _ in track(pool.map(fill, blocks), "neighbours", len(blocks)):
             pass
     return Neighbours(indices, distances)

@@ -26,10 +26,13 @@ class Components(NamedTuple):
         Shape (n, c), columns by falling variance.
     loadings
         Shape (d, c), orthonormal columns; in each, the entry of largest size is positive.
+    mean
+        Of each column, shape (d,).
     """
 
     scores: Matrix
     loadings: Matrix
+    mean: Vector
 
 
 def principal_components(
@@ -70,8 +73,22 @@ def principal_components(
         loadings = _gram(x, mean, components) if whole else _lanczos(operator, mean, components, rng)
         largest = np.abs(loadings).argmax(axis=0)
         loadings = loadings * np.where(loadings[largest, np.arange(components)] < 0, -1.0, 1.0)
-        scores = operator.matmat(loadings) - mean @ loadings
-    return Components(scores, loadings)
+        scores = projected(operator, loadings, mean)
+    return Components(scores, loadings, mean)
+
+
+def projected(x: Array | spla.LinearOperator, loadings: Matrix, mean: Vector) -> Matrix:
+    """Scores of rows on components that were found before, shape (n, c).
+
+    Parameters
+    ----------
+    x
+        Shape (n, d): an array, CSR, or a linear operator.
+    loadings, mean
+        Of the components, as in `Components`.
+    """
+    with one_thread():
+        return np.asarray(spla.aslinearoperator(x).matmat(loadings) - mean @ loadings)
 
 
 def _gram(x: Array, mean: Vector, components: int) -> Matrix:

@@ -13,17 +13,20 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from triptych.pipeline.recipe import load as load_recipe
-    from triptych.runs import How, read, run
-    from triptych.verbs import align, cluster, encode, fuse, refine, score
+    from triptych.runs import How, apply, read, run
+    from triptych.verbs import align, analyse, cluster, encode, fuse, refine, score
 
 __version__ = version("triptych")
 __all__ = [
-    "How", "align", "cluster", "encode", "fuse", "load_recipe", "read", "refine", "run", "score",
+    "How", "align", "analyse", "apply", "cluster", "encode", "fuse", "load_recipe", "read", "refine", "run",
+    "score",
 ]  # fmt: skip
 
 _HOME = {
-    **dict.fromkeys(("encode", "align", "fuse", "cluster", "refine", "score"), ("triptych.verbs", "")),
-    **dict.fromkeys(("read", "run", "How"), ("triptych.runs", "")),
+    **dict.fromkeys(
+        ("encode", "align", "fuse", "cluster", "refine", "score", "analyse"), ("triptych.verbs", "")
+    ),
+    **dict.fromkeys(("read", "run", "apply", "How"), ("triptych.runs", "")),
     "load_recipe": ("triptych.pipeline.recipe", "load"),
 }
 

@@ -11,9 +11,10 @@ from anndata import AnnData
 
 from triptych.core.executors import Executor, Serial
 from triptych.core.settings import cache_dir
-from triptych.pipeline import output
+from triptych.pipeline import applying, output
 from triptych.pipeline import run as runner
 from triptych.pipeline.cache import Cache
+from triptych.pipeline.chain import Chain
 from triptych.pipeline.recipe import Recipe, load
 from triptych.pipeline.record import RunRecord
 from triptych.pipeline.study import Study
@@ -130,13 +131,72 @@ def finish(
     """Run on a table and fill the folder, if there is one."""
     if out is not None:
         output.claim(out, recipe.name, Study(table).identity)
-    record = runner.run(
+    record, chain = runner.run(
         recipe, table, data=name, options=_words(reading, how),
         cache=how.cache, executor=how.executor, per_sample=how.per_sample,
     )  # fmt: skip
+    if chain.obstacle:
+        record.warnings.append(f"No model is saved for other sections: {chain.obstacle}")
     if out is not None:
         with output.filling(out) as folder:
             output.write(table, record, recipe, folder)
+            if not chain.obstacle:
+                chain.save(folder / "model")
+            write_report(table, record, folder)
+    return record
+
+
+def apply(
+    model: str | Path,
+    data: str | Path | AnnData,
+    *,
+    out: str | Path | None = None,
+    reading: ReadOptions | None = None,
+) -> AnnData:
+    """Embed and label sections with what a run has learned; nothing is learned from them.
+
+    Parameters
+    ----------
+    model
+        The folder of a run.
+    data
+        Anything `read` takes, or a table it returned, which is then written to in place.
+    out
+        Folder for table, scores, figures and report; None: only the table comes back.
+    reading
+        How to read the data.
+
+    Returns
+    -------
+    The table with everything that the recipe writes; scores, where labels are known, and the distances
+    from the sections of the fit in ``uns["triptych"]``.
+
+    Raises
+    ------
+    WeightsError
+        When the folder holds no fitted model, or a damaged one.
+    DataError
+        When the data lack what the model reads.
+    """
+    options = reading or ReadOptions()
+    table = data if isinstance(data, AnnData) else read_table(data, options)
+    name = "a table in memory" if isinstance(data, AnnData) else str(data)
+    finish_apply(Path(model), table, name, out=Path(out) if out else None, reading=options)
+    return table
+
+
+def finish_apply(
+    model: Path, table: AnnData, name: str, *, out: Path | None, reading: ReadOptions
+) -> RunRecord:
+    """Apply to a table and fill the folder, if there is one."""
+    chain = Chain.load(model)
+    if out is not None:
+        output.claim(out, chain.recipe.name, Study(table).identity)
+    words = f"triptych apply {shlex.quote(str(model))} {shlex.quote(name)} {_words(reading, How())}"
+    record = applying.apply(chain, table, data=name, command=f"{words.rstrip()} -o again")
+    if out is not None:
+        with output.filling(out) as folder:
+            output.write(table, record, chain.recipe, folder)
             write_report(table, record, folder)
     return record
 

@@ -10,12 +10,13 @@ from anndata import AnnData
 
 from triptych.core import slots
 from triptych.pipeline.recipe import Recipe, validated
+from triptych.pipeline.record import RunRecord
 from triptych.pipeline.run import run
 
 
-def _apply(table: AnnData, step: Mapping[str, Any], seed: int) -> pd.DataFrame:
+def _apply(table: AnnData, step: Mapping[str, Any], seed: int) -> RunRecord:
     recipe: Recipe = validated({"name": "verb", "seed": seed, "steps": [dict(step)]}, f"tp.{step['do']}")
-    return run(recipe, table).scores
+    return run(recipe, table).record
 
 
 def encode(table: AnnData, use: str, *, to: str, seed: int = 0, **params: Any) -> AnnData:
@@ -182,4 +183,32 @@ def score(
     Rows of the long table: each sample with its interval, the shuffled and the oracle control, and the mean.
     """
     against = {"x": x} if x else {"truth": truth}
-    return _apply(table, {"do": "score", "use": use, "guess": guess, **against}, seed)
+    return _apply(table, {"do": "score", "use": use, "guess": guess, **against}, seed).scores
+
+
+def analyse(
+    table: AnnData, use: str, *, labels: str, x: str | None = None, seed: int = 0, **params: Any
+) -> pd.DataFrame:
+    """Make a table of what tells groups apart.
+
+    Parameters
+    ----------
+    table
+        A study.
+    use
+        Name of an analysis; ``triptych list analyses`` shows them.
+    labels
+        Slot of the groups.
+    x
+        Slot of a space, for the analyses that need one.
+    seed
+        Of the analysis' draws.
+    params
+        Parameters of the analysis.
+
+    Returns
+    -------
+    One row per result.
+    """
+    step = {"do": "analyse", "use": use, "labels": labels, "to": "found", "with": params}
+    return _apply(table, {**step, **({"x": x} if x else {})}, seed).tables["found"]

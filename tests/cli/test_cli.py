@@ -11,7 +11,7 @@ SMALL = """\
 name: small
 steps:
   - {do: encode, use: pca, with: {components: 5}, to: "obsm:X_rna.pca"}
-  - {do: cluster, use: kmeans, x: "obsm:X_rna.pca", oracle_k: true, to: "obs:domain"}
+  - {do: cluster, use: kmeans, x: "obsm:X_rna.pca", k_from: truth, to: "obs:domain"}
   - {do: score, use: ari, guess: "obs:domain"}
 """
 
@@ -38,7 +38,9 @@ def test_a_run_from_toy_to_report(recipe, tmp_path):
     assert f"report: {out / 'report.html'}" in done.stdout
     assert "note: Oracle K" in done.stdout
     names = {item.name for item in out.iterdir()}
-    assert names == {"table.h5ad", "scores.csv", "report.html", "figures", "recipe.yaml", "provenance.json"}
+    assert names == {
+        "table.h5ad", "scores.csv", "report.html", "figures", "recipe.yaml", "provenance.json", "model",
+    }  # fmt: skip
     scores = pd.read_csv(out / "scores.csv")
     assert set(scores["seed"]) == {4}
     assert set(scores["slot"]) == {"obs:domain", "control:shuffled", "control:oracle"}

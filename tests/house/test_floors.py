@@ -12,11 +12,12 @@ FLOORS = {
     "core": 0,
     "maths": 1, "nets": 1,
     "readers": 2, "tiles": 2, "encoders": 2, "aligners": 2, "fusers": 2, "clusterers": 2, "refiners": 2,
-    "metrics": 2,
+    "metrics": 2, "stains": 2, "analyses": 2,
     "pipeline": 3, "recipes": 3, "verbs": 3,
     "plots": 4, "report": 4,
     "runs": 5,
-    "cli": 6, "__main__": 6,
+    "studies": 6,
+    "cli": 7, "__main__": 7,
 }  # fmt: skip
 # A room may use another room of its own floor only where the house says so.
 SIDEWAYS = {("verbs", "pipeline"), ("report", "plots"), ("pipeline", "recipes"), ("__main__", "cli")}

@@ -138,7 +138,7 @@ def test_a_truncated_h5ad(tmp_path):
 
 
 def test_k_larger_than_n(study, tmp_path):
-    message = run(study, tmp_path, "--set", "cluster.k=100000", "--set", "cluster.oracle_k=false")
+    message = run(study, tmp_path, "--set", "cluster.k=100000", "--set", "cluster.k_from=recipe")
     assert "k = 100000 is larger than" in message
 
 

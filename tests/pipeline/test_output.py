@@ -6,7 +6,7 @@ import pytest
 from triptych.core.errors import DataError, OutputError
 from triptych.pipeline import output
 from triptych.pipeline.recipe import parse
-from triptych.pipeline.run import run
+from triptych.pipeline.run import run as whole_run
 
 RECIPE = 'name: v\nsteps:\n  - {do: encode, use: sinusoidal, with: {dim: 8}, to: "obsm:X_pos"}\n'
 
@@ -14,7 +14,7 @@ RECIPE = 'name: v\nsteps:\n  - {do: encode, use: sinusoidal, with: {dim: 8}, to:
 @pytest.fixture
 def filled(tmp_path, table):
     recipe = parse(RECIPE, "v")
-    record = run(recipe, table)
+    record = whole_run(recipe, table).record
     with output.filling(tmp_path / "out") as folder:
         output.write(table, record, recipe, folder)
     return tmp_path / "out", record

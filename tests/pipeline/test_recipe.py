@@ -82,10 +82,10 @@ def test_data_slots_are_never_written():
 
 
 def test_changes():
-    recipe = parse(GOOD, "r", ["cluster.k=4", "pca.components=3", "2.oracle_k=true"])
+    recipe = parse(GOOD, "r", ["cluster.k=4", "pca.components=3", "2.k_from=truth"])
     assert recipe.steps[1].params["k"] == 4
     assert recipe.steps[0].params["components"] == 3
-    assert recipe.steps[1].oracle_k is True
+    assert recipe.steps[1].k_from == "truth"
 
 
 def test_changes_that_touch_nothing():

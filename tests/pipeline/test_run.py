@@ -8,7 +8,7 @@ from triptych.core.executors import executor
 from triptych.pipeline.cache import Cache
 from triptych.pipeline.plan import plan
 from triptych.pipeline.recipe import parse
-from triptych.pipeline.run import run
+from triptych.pipeline.run import run as whole_run
 from triptych.pipeline.study import Study
 
 RECIPE = """\
@@ -18,7 +18,7 @@ steps:
   - {do: encode, use: pca, with: {components: 5}, to: "obsm:X_rna.pca"}
   - {do: align, use: harmony, x: "obsm:X_rna.pca", to: "obsm:X_rna.pca.harmony"}
   - {do: fuse, use: concat, views: {rna: "obsm:X_rna.pca.harmony"}, to: "obsm:X_fused"}
-  - {do: cluster, use: kmeans, x: "obsm:X_fused", oracle_k: true, with: {k: 4}, to: "obs:domain.kmeans"}
+  - {do: cluster, use: kmeans, x: "obsm:X_fused", k_from: truth, with: {k: 4}, to: "obs:domain.kmeans"}
   - {do: refine, use: majority, labels: "obs:domain.kmeans", with: {neighbours: 5}, to: "obs:domain"}
   - {do: score, use: ari, guess: "obs:domain"}
   - {do: score, use: silhouette, guess: "obs:domain", x: "obsm:X_fused"}
@@ -33,6 +33,10 @@ def recipe():
 @pytest.fixture
 def cache(tmp_path):
     return Cache(tmp_path / "cache")
+
+
+def run(*given, **how):
+    return whole_run(*given, **how).record
 
 
 def states(record):
@@ -183,7 +187,7 @@ def test_without_truth_the_recipes_own_k_is_taken_and_said_so(recipe, table):
     record = run(recipe, table)
     assert table.obs["domain.kmeans"].nunique() == 4
     assert any("k = 4 is the recipe's own" in warning for warning in record.warnings)
-    assert (record.scores["metric"] == "silhouette").all()
+    assert set(record.scores["metric"]) == {"silhouette", "clusters"}
 
 
 def test_unlabelled_spots_are_no_class(recipe, table):
@@ -194,7 +198,7 @@ def test_unlabelled_spots_are_no_class(recipe, table):
 
 
 def test_k_larger_than_n(make_table):
-    text = RECIPE.replace("oracle_k: true, with: {k: 4}", "with: {k: 400}")
+    text = RECIPE.replace("k_from: truth, with: {k: 4}", "with: {k: 400}")
     with pytest.raises(DataError, match=r"k = 400 is larger than the 192 observations"):
         run(parse(text, "r"), make_table())
 

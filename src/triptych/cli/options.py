@@ -21,6 +21,8 @@ Unlabelled = Annotated[
     str | None, typer.Option("--unlabelled", help="Labels that mean «not labelled», with commas.")
 ]
 Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Instead of the recipe's own.")]
+Seeds = Annotated[int, typer.Option("--seeds", min=0, help="How many, from 0; 0 for the study's own.")]
+KFrom = Annotated[str, typer.Option("--k", help="Ways to choose K, with commas: truth,bic,stability.")]
 PerSample = Annotated[bool, typer.Option("--per-sample", help="Each sample as a study of its own.")]
 Executor = Annotated[str, typer.Option("--executor", help="serial, threads[:N], dask[:ADDRESS].")]
 NoCache = Annotated[bool, typer.Option("--no-cache", help="Run every step, keep nothing.")]

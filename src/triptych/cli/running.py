@@ -72,6 +72,56 @@ def check(recipe: options.Recipe, changes: options.Changes = None) -> None:
     typer.echo(f"{ready.name}: {len(ready.steps)} steps, no fault")
 
 
+def apply(
+    model: Annotated[Path, typer.Argument(help="The folder of a finished run.")],
+    data: options.Data,
+    out: options.Out,
+    samples: options.Samples = "",
+    truth: options.Truth = "",
+    unlabelled: options.Unlabelled = None,
+) -> None:
+    """Embed and label sections with what a run has learned, and say how far they lie from its own."""
+    from triptych.readers.read import read
+    from triptych.runs import finish_apply
+
+    with tables.progress():
+        reading = options.reading(samples, truth, unlabelled)
+        record = finish_apply(model, read(data, reading), data, out=out, reading=reading)
+    tables.show_distances(record.tables["distance"])
+    tables.show_run(record, out)
+
+
+def compare(
+    arms: Annotated[list[str], typer.Argument(help="A study by name or file, or recipes to compare.")],
+    data: Annotated[str, typer.Option("--data", help="A file, a folder, a study manifest, or «toy».")],
+    out: options.Out,
+    changes: options.Changes = None,
+    samples: options.Samples = "",
+    truth: options.Truth = "",
+    unlabelled: options.Unlabelled = None,
+    seeds: Annotated[int, typer.Option("--seeds", min=0, help="How many seeds; 0: the study's own.")] = 0,
+    k_from: Annotated[
+        str, typer.Option("--k", help="Ways to choose K, with commas: truth,bic,stability.")
+    ] = "",
+    per_sample: options.PerSample = False,
+    executor: options.Executor = "serial",
+    no_cache: options.NoCache = False,
+) -> None:
+    """Compare recipes, or run a study: every arm and seed, intervals, paired differences, one page."""
+    from triptych.core.executors import executor as named
+    from triptych.runs import How
+    from triptych.studies.compare import compare as run_study
+    from triptych.studies.design import load_design, with_options
+
+    design = with_options(load_design(arms, changes or ()), seeds=seeds, k_from=k_from)
+    how = How(per_sample=per_sample, cached=not no_cache, executor=named(executor))
+    with tables.progress():
+        result = run_study(
+            design, data, out=out, reading=options.reading(samples, truth, unlabelled), how=how
+        )
+    tables.show_comparison(result, out)
+
+
 def report(
     out: Annotated[Path, typer.Argument(help="The folder of a finished run.")],
 ) -> None:
@@ -81,4 +131,4 @@ def report(
     typer.echo(rewrite_report(out))
 
 
-COMMANDS = (run, plan, check, report)
+COMMANDS = (run, apply, compare, plan, check, report)

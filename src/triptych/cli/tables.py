@@ -59,6 +59,34 @@ def show_plan(planned: list[Any]) -> None:
         console().print(f"note: {note}", markup=False)
 
 
+def show_distances(distances: Any) -> None:
+    """Print how far new sections lie from those of a fit."""
+    rows = [
+        [
+            row.sample,
+            row.slot,
+            f"{row.distance:.2f}",
+            f"{row.farthest_of_fit:.2f}",
+            f"{row.share_outside:.1%}",
+        ]
+        for row in distances.itertuples()
+    ]
+    table(["section", "space", "distance", "farthest of the fit's own", "observations outside"], rows)
+
+
+def show_comparison(result: Any, out: Path) -> None:
+    """Print the summary of a study, what it found, and where the page is."""
+    rows = [
+        [row.metric, row.arm, row.k_from, f"{row.value:.3f}", f"{row.low:.3f} … {row.high:.3f}",
+         f"{row.sd_seeds:.3f}", f"{row.k:.1f}"]
+        for row in result.summary.itertuples()
+    ]  # fmt: skip
+    table(["metric", "arm", "K from", "mean", "interval", "sd of seeds", "K"], rows)
+    for sentence in (*result.conclusions, *(f"note: {note}" for note in result.notes)):
+        console().print(sentence, markup=False)
+    console().print(f"page: {out / 'compare.html'}", markup=False)
+
+
 def show_run(record: Any, out: Path) -> None:
     """Print scores, warnings and where the report is."""
     scores = record.scores[~record.scores["slot"].str.startswith("control:")]

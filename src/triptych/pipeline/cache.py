@@ -26,6 +26,7 @@ from triptych.pipeline.identity import of_file
 
 log = logging.getLogger(__name__)
 TEMPORARY = ".tmp-"
+MODEL = "model"
 STALE_S = 86_400
 
 
@@ -66,9 +67,14 @@ class Cache:
     def _place(self, key: str) -> Path:
         return self.folder / "steps" / key[:2] / key
 
-    def has(self, key: str) -> bool:
-        """Whether there is an entry."""
-        return (self._place(key) / "entry.json").is_file()
+    def has(self, key: str, *, model: bool = False) -> bool:
+        """Whether there is an entry; with ``model``, one that keeps a fitted model too."""
+        place = self._place(key)
+        return (place / "entry.json").is_file() and (not model or (place / MODEL).is_dir())
+
+    def model(self, key: str) -> Path:
+        """The folder of the fitted model of an entry that `has` one; `get` has checked its digests."""
+        return self._place(key) / MODEL
 
     def get(self, key: str) -> Array | None:
         """The value; None when there is none or when the entry is damaged, which is logged."""
@@ -78,9 +84,10 @@ class Cache:
         try:
             entry = json.loads((place / "entry.json").read_text("utf-8"))
             for name, digest in entry["files"].items():
-                if of_file(place / f"{name}.npy") != digest:
-                    raise ValueError(f"{name}.npy was changed")
-            arrays = {n: np.load(place / f"{n}.npy", allow_pickle=False) for n in entry["files"]}
+                if of_file(place / name) != digest:
+                    raise ValueError(f"{name} was changed")
+            names = [name for name in entry["files"] if "/" not in name]
+            arrays = {name.removesuffix(".npy"): np.load(place / name, allow_pickle=False) for name in names}
         except (OSError, ValueError, KeyError) as error:
             log.warning("cache entry %s is damaged (%s) and is made again", key[:12], error)
             return None
@@ -90,8 +97,13 @@ class Cache:
         parts = (arrays["data"], arrays["indices"], arrays["indptr"])
         return sp.csr_matrix(parts, shape=tuple(arrays["shape"]))
 
-    def put(self, key: str, value: Array, about: Mapping[str, Any]) -> None:
-        """Store a value.
+    def about(self, key: str) -> dict[str, Any]:
+        """What is known of an entry: what made it, what the user was told, how many seconds it took."""
+        about: dict[str, Any] = json.loads((self._place(key) / "entry.json").read_text("utf-8"))["about"]
+        return about
+
+    def put(self, key: str, value: Array, about: Mapping[str, Any], model: Any = None) -> None:
+        """Store a value, and the fitted model that made it where there is one.
 
         Raises
         ------
@@ -102,10 +114,12 @@ class Cache:
         try:
             place.parent.mkdir(parents=True, exist_ok=True)
             made = Path(tempfile.mkdtemp(prefix=TEMPORARY, dir=place.parent))
-            files = {}
             for name, array in _parts(value).items():
                 np.save(made / f"{name}.npy", array, allow_pickle=False)
-                files[name] = of_file(made / f"{name}.npy")
+            if model is not None:
+                model.save(made / MODEL)
+            found = sorted(path for path in made.rglob("*") if path.is_file())
+            files = {path.relative_to(made).as_posix(): of_file(path) for path in found}
             (made / "entry.json").write_text(json.dumps({"files": files, "about": dict(about)}), "utf-8")
             if place.exists():
                 shutil.rmtree(place)
@@ -121,7 +135,7 @@ class Cache:
         for path in sorted(self.folder.glob("steps/*/*/entry.json")):
             if path.parent.name.startswith(TEMPORARY):
                 continue
-            size = sum(item.stat().st_size for item in path.parent.iterdir())
+            size = sum(item.stat().st_size for item in path.parent.rglob("*") if item.is_file())
             try:
                 about = json.loads(path.read_text("utf-8"))["about"]
             except (ValueError, KeyError):

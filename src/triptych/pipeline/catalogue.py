@@ -15,12 +15,15 @@ from triptych.core.checks import nearest
 from triptych.core.errors import UnknownComponentError
 from triptych.core.settings import cache_dir
 from triptych.pipeline.cache import Cache
+from triptych.pipeline.provenance import versions
 from triptych.pipeline.recipe import shipped
 from triptych.pipeline.rooms import BY_NAME
-from triptych.pipeline.run import versions
 
 RECIPES = "recipes"
-EXTRAS = {"pixels": "spatialdata", "dask": "distributed"}
+EXTRAS = {
+    "pixels": "spatialdata", "dask": "distributed", "align": "scvi", "images": "timm",
+    "stains": "torchstain", "analyses": "decoupler",
+}  # fmt: skip
 
 
 def rooms() -> list[str]:
@@ -67,6 +70,8 @@ def described(room: str, name: str) -> str:
     cls = _room(room).find(name)
     lines = [f"{room} · {name} · revision {getattr(cls, 'revision', 1)}", "", inspect.getdoc(cls) or ""]
     lines += ["", "Defaults"] + [f"  {f.name}: {_default(f)}" for f in fields(cls)] if fields(cls) else []
+    if hasattr(cls, "card"):
+        lines += ["", "Weights"] + [f"  {f.name}: {getattr(cls.card, f.name)}" for f in fields(cls.card)]
     cite = getattr(cls, "cite", "")
     return "\n".join([*lines, *(["", f"Source: {cite}"] if cite else [])])
 

@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import yaml
 from anndata import AnnData, read_h5ad
 
 from triptych.core.checks import listing
 from triptych.core.errors import DataError, OutputError
+from triptych.pipeline.provenance import versions
 from triptych.pipeline.recipe import Recipe
 from triptych.pipeline.record import SCORE_COLUMNS, RunRecord, StepRecord
 
@@ -85,10 +87,31 @@ def write(table: AnnData, record: RunRecord, recipe: Recipe, folder: Path) -> No
     """Write table, scores, recipe and provenance; that provenance is there means that all is."""
     table.write_h5ad(folder / "table.h5ad", compression="gzip")
     record.scores.to_csv(folder / "scores.csv", index=False)
+    for name, found in record.tables.items():
+        (folder / "tables").mkdir(exist_ok=True)
+        found.to_csv(folder / "tables" / f"{name}.csv", index=False)
     (folder / "recipe.yaml").write_text(recipe.to_yaml(), "utf-8")
     content = asdict(record)
-    content["scores"] = record.scores.astype(object).where(record.scores.notna(), None).to_dict("records")
+    content["scores"] = _plain(record.scores)
+    content["tables"] = {name: _plain(found) for name, found in record.tables.items()}
     (folder / PROVENANCE).write_text(json.dumps(content, indent=1), "utf-8")
+
+
+def write_study(content: dict[str, Any], folder: Path) -> None:
+    """Write the design of a study as YAML."""
+    text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100)
+    (folder / "study.yaml").write_text(text, "utf-8")
+
+
+def write_claim(folder: Path, *, recipe: str, data: str, identity: str) -> None:
+    """Write the provenance by which the folder is known again."""
+    content = {"recipe": recipe, "data": data, "data_identity": identity, "versions": versions()}
+    (folder / PROVENANCE).write_text(json.dumps(content, indent=1), "utf-8")
+
+
+def _plain(frame: pd.DataFrame) -> list[dict[Any, Any]]:
+    """Rows as JSON takes them."""
+    return frame.astype(object).where(frame.notna(), None).to_dict("records")
 
 
 def _provenance(out: Path) -> dict[str, Any]:
@@ -117,6 +140,7 @@ def read_record(out: Path) -> RunRecord:
         content: dict[str, Any] = json.loads(path.read_text("utf-8"))
         content["steps"] = [StepRecord(**step) for step in content["steps"]]
         content["scores"] = pd.DataFrame(content["scores"], columns=list(SCORE_COLUMNS))
+        content["tables"] = {name: pd.DataFrame(rows) for name, rows in content.get("tables", {}).items()}
         return RunRecord(**content)
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path} is damaged: {error}.", "Run again.") from error

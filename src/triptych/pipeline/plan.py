@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -14,6 +15,9 @@ from triptych.pipeline.recipe import Recipe
 from triptych.pipeline.rooms import BY_VERB
 from triptych.pipeline.study import STUDY, Study
 from triptych.pipeline.wiring import check, over_of, reads_of
+from triptych.stains import registry as stains
+
+PATHS = frozenset({"weights", "network"})  # parameters of components that say where a file lies
 
 
 @dataclass(frozen=True)
@@ -56,8 +60,8 @@ class PlannedStep:
         In the order of the samples.
     notes
         What the user should know.
-    oracle
-        Whether k of these labels was taken from the truth.
+    k_from
+        Where the k of what is written or scored comes from, see `triptych.pipeline.steps.Cluster`.
     """
 
     index: int
@@ -66,16 +70,21 @@ class PlannedStep:
     over: str
     units: tuple[Unit, ...]
     notes: tuple[str, ...] = ()
-    oracle: bool = False
+    k_from: str = "recipe"
+
+    @property
+    def keeps(self) -> bool:
+        """Whether what its component learns is kept: a model of one sample applies to no other."""
+        return self.over == "study" and hasattr(self.units[0].component, "fit")
 
 
 @dataclass
 class _Ledger:
-    """What has been written so far, with its identities and whether it rests on oracle k."""
+    """What has been written so far, with its identities and where its k comes from."""
 
     study: Study
     written: dict[str, dict[str, str]] = field(default_factory=dict)
-    oracle: set[str] = field(default_factory=set)
+    k_from: dict[str, str] = field(default_factory=dict)
 
     def identity(self, slot: str, unit: str) -> str:
         if slot not in self.written:
@@ -124,40 +133,58 @@ def plan(
         over = over_of(step, component, per_sample=per_sample)
         names = study.samples if over == "sample" else (STUDY,)
         made = [_unit(ledger, recipe, step, component, name) for name in names]
-        units = tuple(_looked_up(unit, cache) for unit, _, _ in made)
-        notes = tuple(dict.fromkeys(note for _, found, _ in made for note in found))
-        oracle = any(own for _, _, own in made) or bool(ledger.oracle & set(reads.values()))
-        planned.append(PlannedStep(index, step, reads, over, units, notes, oracle))
+        notes = tuple(dict.fromkeys(note for _, found in made for note in found))
+        k_from = _k_from(ledger, step, reads, names)
+        one = PlannedStep(index, step, reads, over, tuple(unit for unit, _ in made), notes, k_from)
+        one = replace(one, units=tuple(_looked_up(unit, cache, model=one.keeps) for unit in one.units))
+        planned.append(one)
         if step.writes:
-            ledger.written[step.writes] = {unit.name: unit.key for unit in units}
-            ledger.oracle.discard(step.writes)
-            if oracle:
-                ledger.oracle.add(step.writes)
+            ledger.written[step.writes] = {unit.name: unit.key for unit in one.units}
+            ledger.k_from[step.writes] = k_from
     return planned
 
 
-def _unit(
-    ledger: _Ledger, recipe: Recipe, step: Any, component: Any, name: str
-) -> tuple[Unit, list[str], bool]:
-    """One unit, the notes on it, and whether its k comes from the truth."""
-    study, notes, oracle, state = ledger.study, [], False, "run"
+def _k_from(ledger: _Ledger, step: Any, reads: dict[str, str], units: Sequence[str]) -> str:
+    """Where k comes from: decided by this step, or passed on by the labels or the space that it reads."""
+    if step.do != "cluster":
+        read = reads.get("guess") or reads.get("labels") or ""
+        return ledger.k_from.get(read, "recipe")
+    known = any(_labelled(ledger.study, slots.TRUTH, unit) for unit in units)
+    return "recipe" if step.k_from == "truth" and not known else str(step.k_from)
+
+
+def _unit(ledger: _Ledger, recipe: Recipe, step: Any, component: Any, name: str) -> tuple[Unit, list[str]]:
+    """One unit, and the notes on it."""
+    study, notes, state = ledger.study, [], "run"
     reads = reads_of(step, component)
     if step.do == "align" and len(study.codes(reads["batch"], name)[1]) < 2:
         notes.append(f"{step.use} was skipped: {_named(name, study)} has one batch, nothing to align.")
         component, state = Unaligned(), "skipped"
     if step.do == "cluster":
-        component, oracle, note = _with_k(study, step, component, name)
+        component, note = _with_k(study, step, component, name)
         notes += [note] if note else []
-    if step.do == "score" and slots.TRUTH in reads.values() and not _labelled(study, reads["truth"], name):
-        return Unit(name, component, "", "skipped"), notes, False
+    if step.do == "score" and slots.TRUTH in reads.values() and not _labelled(study, slots.TRUTH, name):
+        return Unit(name, component, "", "skipped"), notes
     inputs = [(role, ledger.identity(slot, name)) for role, slot in reads.items()]
-    seed = recipe.seed if component.random or step.do == "score" else None
-    about = (step.do, type(component).__qualname__, component.revision)
-    return (
-        Unit(name, component, identity.of_step(about, asdict(component), inputs, seed), state),
-        notes,
-        oracle,
-    )
+    inputs += _beside(step, component)
+    drawn = component.random or step.do in {"score", "analyse"} or getattr(step, "stain", None)
+    name_of = type(getattr(component, "of", component)).__qualname__
+    about = (step.do, name_of, component.revision)
+    params = asdict(component)
+    if hasattr(component, "fingerprint"):  # what a file holds counts, not where it lies
+        params = {name: value for name, value in params.items() if name not in PATHS}
+    key = identity.of_step(about, params, inputs, recipe.seed if drawn else None)
+    return Unit(name, component, key, state), notes
+
+
+def _beside(step: Any, component: Any) -> list[tuple[str, str]]:
+    """What else decides a step's result: files that its component reads, and the stain it is shown."""
+    found = [("files", component.fingerprint())] if hasattr(component, "fingerprint") else []
+    if getattr(step, "stain", None):
+        normaliser = stains.make(step.stain.use, step.stain.params)
+        about = [step.stain.use, type(normaliser).revision, asdict(normaliser)]
+        found.append(("stain", identity.of_json(about)))
+    return found
 
 
 def _named(unit: str, study: Study) -> str:
@@ -168,24 +195,26 @@ def _labelled(study: Study, slot: str, unit: str) -> bool:
     return study.has(slot) and bool((study.codes(slot, unit)[0] >= 0).any())
 
 
-def _with_k(study: Study, step: Any, component: Any, unit: str) -> tuple[Any, bool, str]:
-    """The clusterer with k taken from the truth, where that is asked for and there are labels."""
-    note, oracle = "", False
-    if step.oracle_k and not hasattr(component, "k"):
-        raise RecipeError(f"{step.use} has no k.", "Leave oracle_k out.")
-    if step.oracle_k and _labelled(study, slots.TRUTH, unit):
+def _with_k(study: Study, step: Any, component: Any, unit: str) -> tuple[Any, str]:
+    """The clusterer with its k, or with the criterion that will choose it; and what the user should know."""
+    note, n = "", len(study.rows(unit))
+    if step.k_from != "recipe" and not hasattr(component, "k"):
+        raise RecipeError(f"{step.use} has no k.", "Leave k_from out.")
+    if step.k_from in {"bic", "stability"}:
+        from triptych.clusterers.choosing import Choosing
+
+        return Choosing(component, step.k_from, step.k_min, step.k_max), note
+    if step.k_from == "truth" and _labelled(study, slots.TRUTH, unit):
         component = replace(component, k=len(study.codes(slots.TRUTH, unit)[1]))
-        oracle = True
-    elif step.oracle_k:
+    elif step.k_from == "truth":
         note = (
             f"{_named(unit, study)} has no known labels: k = {component.k} is the recipe's own.".capitalize()
         )
-    n = len(study.rows(unit))
     if getattr(component, "k", 0) > n:
         raise DataError(f"k = {component.k} is larger than the {n} observations of {_named(unit, study)}.")
-    return component, oracle, note
+    return component, note
 
 
-def _looked_up(unit: Unit, cache: Cache | None) -> Unit:
-    known = cache is not None and unit.state == "run" and cache.has(unit.key)
+def _looked_up(unit: Unit, cache: Cache | None, *, model: bool) -> Unit:
+    known = cache is not None and unit.state == "run" and cache.has(unit.key, model=model)
     return replace(unit, state="cached") if known else unit

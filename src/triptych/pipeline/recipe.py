@@ -17,7 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from triptych.core.checks import Faults, nearest
 from triptych.core.errors import RecipeError, UnknownComponentError
 from triptych.pipeline.rooms import BY_VERB
-from triptych.pipeline.steps import Step
+from triptych.pipeline.steps import Encode, Step
+from triptych.stains import registry as stains
 
 Where = tuple[str | int, ...]
 
@@ -155,7 +156,9 @@ def _keys(place: Where, content: Mapping[str, Any]) -> list[str]:
 def _models() -> tuple[type[BaseModel], ...]:
     from triptych.pipeline import steps
 
-    return (steps.Encode, steps.Align, steps.Fuse, steps.Cluster, steps.Refine, steps.Score)
+    return (
+        steps.Encode, steps.Align, steps.Fuse, steps.Cluster, steps.Refine, steps.Score, steps.Analyse,
+    )  # fmt: skip
 
 
 def check_components(recipe: Recipe, lines: Mapping[Where, int], faults: Faults) -> None:
@@ -171,6 +174,8 @@ def check_components(recipe: Recipe, lines: Mapping[Where, int], faults: Faults)
         place = _place(("steps", index), lines)
         try:
             BY_VERB[step.do].make(step.use, step.params)
+            if isinstance(step, Encode) and step.stain:
+                stains.make(step.stain.use, step.stain.params)
         except UnknownComponentError as error:
             unknown.append(f"{place}: {error}")
         except RecipeError as error:
@@ -191,7 +196,7 @@ def changed(content: Mapping[str, Any], changes: Sequence[str]) -> dict[str, Any
         The recipe as read.
     changes
         TARGET is a verb, a component or a step's number from 1; KEY a parameter, or one of the
-        step's own keys (``use``, ``over``, ``oracle_k``, ``to`` …); VALUE is YAML.
+        step's own keys (``use``, ``over``, ``k_from``, ``to`` …); VALUE is YAML.
 
     Raises
     ------

@@ -38,6 +38,8 @@ class StepRecord:
         Unit → ``made``, ``cached`` or ``skipped``.
     seconds
         Wall time over all units.
+    worked_s
+        Time that making the units took, when they were made: the same whether or not they were cached.
     notes
         What the user should know, in sentences.
     cite
@@ -54,6 +56,7 @@ class StepRecord:
     keys: dict[str, str]
     state: dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0
+    worked_s: float = 0.0
     notes: list[str] = field(default_factory=list)
     cite: str = ""
 
@@ -92,6 +95,10 @@ class RunRecord:
         Wall time.
     peak_mib
         Peak resident memory of the process, MiB.
+    command
+        What repeats it, where that is not ``triptych run``.
+    tables
+        Name → what an analysis found, one row per result.
     """
 
     recipe: str
@@ -108,3 +115,5 @@ class RunRecord:
     started: str
     seconds: float
     peak_mib: float
+    command: str = ""
+    tables: dict[str, pd.DataFrame] = field(default_factory=dict)

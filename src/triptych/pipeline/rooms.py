@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from triptych import aligners, clusterers, encoders, fusers, metrics, readers, refiners
+from triptych import aligners, analyses, clusterers, encoders, fusers, metrics, readers, refiners, stains
 from triptych.core.registry import Registry
 
 BY_VERB: Final[dict[str, Registry]] = {
@@ -14,7 +14,8 @@ BY_VERB: Final[dict[str, Registry]] = {
     "cluster": clusterers.registry,
     "refine": refiners.registry,
     "score": metrics.registry,
+    "analyse": analyses.registry,
 }
 BY_NAME: Final[dict[str, Registry]] = {
-    registry.room: registry for registry in (readers.registry, *BY_VERB.values())
+    registry.room: registry for registry in (readers.registry, stains.registry, *BY_VERB.values())
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -9,6 +10,7 @@ import pandas as pd
 
 from triptych.core.protocols import Codes, Indices, Places, Vector
 from triptych.maths.bootstrap import block_interval, group_interval, spatial_blocks
+from triptych.maths.neighbours import Neighbours
 from triptych.metrics.controls import oracle, shuffled
 from triptych.pipeline.record import SCORE_COLUMNS
 
@@ -24,9 +26,10 @@ def score(metric: Any, *, against: Any, guess: Codes, places: Places, rng: np.ra
     metric
         Of the room of metrics.
     against
-        Codes of the truth, shape (n,), -1 = unlabelled and left out; or a space, shape (n, d).
+        Codes of the truth, shape (n,), -1 = unlabelled and left out; or a space, shape (n, d), or the
+        neighbours found in it.
     guess
-        Codes, shape (n,).
+        Codes, shape (n,); for a space, rows of -1 are left out.
     places
         Where the observations lie, for blocks of neighbours.
     rng
@@ -53,11 +56,17 @@ def score(metric: Any, *, against: Any, guess: Codes, places: Places, rng: np.ra
 
 
 def _in_space(metric: Any, space: Any, guess: Codes, rng: np.random.Generator) -> Vector:
-    """Separation of clusters; NaN in a section that has one cluster, or one for each observation."""
-    if not 2 <= len(np.unique(guess)) < len(guess):
-        return np.array([np.nan, np.nan, np.nan, len(guess), np.nan, np.nan])
-    floor = metric.score(space, shuffled(guess, rng))
-    return np.array([metric.score(space, guess), np.nan, np.nan, len(guess), floor, np.nan])
+    """Separation or mixing of codes; NaN in a section that has one code, or one for each observation."""
+    known = np.flatnonzero(guess >= 0)
+    if not 2 <= len(np.unique(guess[known])) < len(known):
+        return np.array([np.nan, np.nan, np.nan, len(known), np.nan, np.nan])
+    if isinstance(space, Neighbours):
+        value = partial(metric.score_neighbours, space)
+    else:
+        space, guess = (space, guess) if len(known) == len(guess) else (space[known], guess[known])
+        value = partial(metric.score, space)
+    floor = value(shuffled(guess, rng))
+    return np.array([value(guess), np.nan, np.nan, len(known), floor, np.nan])
 
 
 def _blocks(places: Places, rows: Indices) -> Codes:

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
 from triptych.core import slots
 from triptych.core.slots import Slot
 
 Over = Literal["sample", "study"]
+KFrom = Literal["recipe", "truth", "bic", "stability"]
+TABLE = r"^[a-z0-9][a-z0-9.\-]*$"
 
 
 def _slot(text: str) -> str:
@@ -60,11 +62,29 @@ class BaseStep(BaseModel):
         return getattr(self, "to", "")
 
 
+class Stain(BaseModel):
+    """How the pixels of a section are brought to a reference stain before an encoder sees them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    use: str
+    params: dict[str, Any] = Field(default_factory=dict, alias="with")
+
+
 class Encode(BaseStep):
     """Counts, places or windows of pixels → a view. What it reads is the encoder's to say."""
 
     do: Literal["encode"] = "encode"
     to: MatrixOut
+    stain: Stain | None = None
+
+    @field_validator("stain", mode="before")
+    @classmethod
+    def _named(cls, value: Any) -> Any:
+        """A name alone is a normaliser with its defaults; ``none`` is none."""
+        if isinstance(value, str):
+            return None if value == "none" else {"use": value}
+        return value
 
 
 class Align(BaseStep):
@@ -95,12 +115,18 @@ class Fuse(BaseStep):
 
 
 class Cluster(BaseStep):
-    """A space → labels. ``oracle_k`` takes k from the known labels where there are any."""
+    """A space → labels.
+
+    ``k_from`` says where k comes from: the ``recipe`` itself; the known labels (``truth``: oracle K) where
+    there are any; or a criterion that sees no labels, tried from ``k_min`` to ``k_max``.
+    """
 
     do: Literal["cluster"] = "cluster"
     x: SlotName
     to: LabelsOut
-    oracle_k: bool = False
+    k_from: KFrom = "recipe"
+    k_min: int = Field(default=2, ge=1)
+    k_max: int = Field(default=15, ge=2)
 
     @property
     def reads(self) -> dict[str, str]:
@@ -137,4 +163,23 @@ class Score(BaseStep):
         return {"guess": self.guess, **({"x": self.x} if self.x else {"truth": self.truth})}
 
 
-Step = Annotated[Encode | Align | Fuse | Cluster | Refine | Score, Field(discriminator="do")]
+class Analyse(BaseStep):
+    """Labels with counts or a space → a table of results, by name."""
+
+    do: Literal["analyse"] = "analyse"
+    labels: SlotName
+    x: SlotName | None = None
+    to: str = Field(pattern=TABLE)
+
+    @property
+    def reads(self) -> dict[str, str]:
+        """The labels, the places, and the space where one is named; counts are the analysis' to say."""
+        return {"labels": self.labels, "places": slots.SPATIAL, **({"x": self.x} if self.x else {})}
+
+    @property
+    def writes(self) -> str:
+        """No slot: the table stands in the record."""
+        return ""
+
+
+Step = Annotated[Encode | Align | Fuse | Cluster | Refine | Score | Analyse, Field(discriminator="do")]

@@ -18,6 +18,7 @@ from triptych.core.checks import Faults, listing
 from triptych.core.errors import DataError, MissingSlotError
 from triptych.core.protocols import Array, Codes, Counts, Indices, Matrix, Places
 from triptych.core.slots import Slot
+from triptych.maths.neighbours import Neighbours, nearest
 from triptych.pipeline import identity
 
 STUDY: Final = "study"  # the unit of a step that sees every sample
@@ -68,6 +69,8 @@ class Study:
             )
         self.table = table
         self._digests: dict[tuple[str, str], str] = {}
+        self._near: dict[tuple[str, str], Neighbours] = {}
+        self.neighbours_wanted: dict[str, int] = {}  # slot → the most that any metric will ask for
 
     @cached_property
     def samples(self) -> tuple[str, ...]:
@@ -84,6 +87,11 @@ class Study:
         """One row per sample: donor, image, image_scale, mpp, spot_um, pitch_um, lattice."""
         about: pd.DataFrame = self.table.uns[slots.UNS]["samples"]
         return about
+
+    @property
+    def donors(self) -> dict[str, str]:
+        """Sample → donor."""
+        return {name: str(self.about.loc[name, "donor"]) for name in self.samples}
 
     def rows(self, unit: str) -> Indices:
         """Row numbers of a sample, or of the whole study."""
@@ -164,6 +172,15 @@ class Study:
             lattice=lattices.pop() if len(lattices) == 1 else "",  # type: ignore[arg-type]
         )
 
+    def neighbours(self, slot: str, unit: str, count: int) -> Neighbours:
+        """Nearest neighbours in a space, searched once for all metrics that read it."""
+        found = self._near.get((slot, unit))
+        if found is None or found.indices.shape[1] < count:
+            n = len(self.rows(unit))
+            wanted = max(count, min(self.neighbours_wanted.get(slot, 0), n))
+            found = self._near[slot, unit] = nearest(np.asarray(self.array(slot, unit)), wanted)
+        return found
+
     def pixels(self, unit: str) -> list[Pixels]:
         """What to crop, section by section.
 
@@ -242,6 +259,7 @@ class Study:
         """
         value = self._assembled(values)
         parsed = Slot.parse(slot)
+        self._near = {key: found for key, found in self._near.items() if key[0] != slot}
         if parsed.container == "obs":
             names = [str(code) for code in range(int(value.max()) + 1)]
             self.table.obs[parsed.key] = pd.Categorical.from_codes(value, categories=pd.Index(names))

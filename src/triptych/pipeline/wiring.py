@@ -24,7 +24,9 @@ def reads_of(step: Any, component: Any) -> dict[str, str]:
     """Role → slot of everything a step reads."""
     if step.do == "encode":
         return ENCODER_READS[component.takes]
-    reads: dict[str, str] = step.reads
+    reads: dict[str, str] = dict(step.reads)
+    if step.do == "analyse" and "counts" in component.takes:
+        reads["counts"] = slots.COUNTS
     return reads
 
 
@@ -69,6 +71,8 @@ def check(recipe: Recipe, held: Callable[[str], bool] | None = None) -> None:
                 continue
             hint = nearest(slot, written) if written else ""
             faults.add(f"step {number} ({step.do}) reads {slot} ({role}), which nothing has written. {hint}")
+        if step.do == "analyse" and "x" in component.takes and not step.x:
+            faults.add(f"step {number} (analyse) needs a space: name it with x.")
         if step.writes:
             if step.writes in unread:
                 faults.add(f"step {number} ({step.do}) overwrites {step.writes} before anything has read it.")

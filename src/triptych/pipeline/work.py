@@ -2,21 +2,38 @@
 
 from __future__ import annotations
 
+import time
+import warnings
 from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 
-from triptych.core.errors import NumericsError
-from triptych.core.protocols import Array, Matrix
+from triptych.core.errors import NumericsError, TriptychWarning
+from triptych.core.protocols import Material, Matrix, WindowEncoder
+from triptych.core.protocols import Pixels as Rgb
 from triptych.core.randomness import generator
+from triptych.core.settings import device
 from triptych.pipeline.cache import Cache
 from triptych.pipeline.scoring import score
 from triptych.pipeline.study import Pixels, Study
+from triptych.stains import registry as stains
 from triptych.tiles.slide import open_slide
 from triptych.tiles.windows import Windows, stream
 
 BATCH = 64
+SAMPLED = 200  # windows from which the stain of a section is estimated
+
+
+class Made(NamedTuple):
+    """What a task gives: a value, what was learned where that is kept, notes, and the seconds it took."""
+
+    value: Any
+    model: Any = None
+    notes: tuple[str, ...] = ()
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +54,8 @@ class Task:
         Identity of the result.
     unit
         Sample or study, for messages.
+    keep
+        Whether to fit, so that what is learned comes back beside the value.
     """
 
     do: str
@@ -45,13 +64,16 @@ class Task:
     seed: int
     key: str
     unit: str
+    keep: bool = False
 
 
-def gather(study: Study, do: str, component: Any, reads: dict[str, str], unit: str) -> dict[str, Any]:
+def gather(study: Study, step: Any, component: Any, reads: dict[str, str], unit: str) -> dict[str, Any]:
     """Take from the table what a step reads."""
+    do = step.do
     if do == "encode":
         take = {"counts": study.counts, "places": study.places, "windows": study.pixels}[component.takes]
-        return {"input": take(unit)}
+        stain = getattr(step, "stain", None)
+        return {"input": take(unit), **({"stain": stains.make(stain.use, stain.params)} if stain else {})}
     if do == "align":
         return {"x": study.array(reads["x"], unit), "batch": study.codes(reads["batch"], unit)[0]}
     if do == "fuse":
@@ -61,11 +83,27 @@ def gather(study: Study, do: str, component: Any, reads: dict[str, str], unit: s
         return {"x": study.array(reads["x"], unit)}
     if do == "refine":
         return {"labels": study.codes(reads["labels"], unit)[0], "places": study.places(unit)}
+    if do == "analyse":
+        return {"material": _material(study, reads, unit)}
     against = study.array(reads["x"], unit) if "x" in reads else study.codes(reads["truth"], unit)[0]
-    return {"against": against, "guess": study.codes(reads["guess"], unit)[0], "places": study.places(unit)}
+    guess = study.codes(reads["guess"], unit)[0]
+    if hasattr(component, "score_neighbours") and (guess >= 0).all():
+        against = study.neighbours(reads["x"], unit, component.neighbours)  # one search for all metrics
+    return {"against": against, "guess": guess, "places": study.places(unit)}
 
 
-def perform(task: Task) -> Array:
+def _material(study: Study, reads: dict[str, str], unit: str) -> Material:
+    labels, names = study.codes(reads["labels"], unit)
+    return Material(
+        labels=labels,
+        names=tuple(names),
+        places=study.places(unit),
+        counts=study.counts(unit) if "counts" in reads else None,
+        x=study.array(reads["x"], unit) if "x" in reads else None,
+    )
+
+
+def perform(task: Task) -> Made:
     """Run the component on its arrays.
 
     Raises
@@ -75,37 +113,53 @@ def perform(task: Task) -> Array:
     """
     rng, component, inputs = generator(task.seed, task.key), task.component, task.inputs
     if task.do == "score":
-        return score(component, rng=rng, **inputs)
-    value = _call(task.do, component, inputs, rng)
-    flat = value.data if hasattr(value, "indptr") else value
+        return Made(score(component, rng=rng, **inputs))
+    if task.do == "analyse":
+        return Made(component.analyse(inputs["material"], rng))
+    made = _call(task, rng)
+    flat = made.value.data if hasattr(made.value, "indptr") else made.value
     if not np.isfinite(flat).all():
         raise NumericsError(f"{task.do} ({type(component).__name__}) of {task.unit} gave values not finite.")
-    return value
+    return made
 
 
-def _call(do: str, component: Any, inputs: dict[str, Any], rng: np.random.Generator) -> Array:
-    if do == "encode":
-        given = inputs["input"]
-        return windows_view(component, given) if isinstance(given, list) else component.encode(given, rng)
-    if do == "align":
-        return component.align(inputs["x"], inputs["batch"], rng)
-    if do == "fuse":
-        return component.fuse(inputs["views"], inputs["places"], rng)
-    if do == "cluster":
-        return component.cluster(inputs["x"], rng)
-    return component.refine(inputs["labels"], inputs["places"])
+def _call(task: Task, rng: np.random.Generator) -> Made:
+    """The component's verb, or its ``fit`` where what it learns is kept."""
+    component = task.component
+    if task.do == "encode" and isinstance(task.inputs["input"], list):
+        return Made(windows_view(component, task.inputs["input"], task.inputs.get("stain"), rng))
+    given = tuple(task.inputs.values())
+    if task.do == "refine":
+        return Made(component.refine(*given))
+    if task.keep and hasattr(component, "fit"):
+        return Made(*component.fit(*given, rng))
+    return Made(getattr(component, task.do)(*given, rng))
 
 
-def windows_view(encoder: Any, sections: list[Pixels]) -> Matrix:
-    """Stream the windows of every section through an image encoder, in slide order."""
-    encode = encoder.load("cpu")
+def windows_view(encoder: Any, sections: list[Pixels], stain: Any, rng: np.random.Generator) -> Matrix:
+    """Stream the windows of every section through an image encoder, in slide order.
+
+    Parameters
+    ----------
+    encoder
+        Of images.
+    sections
+        What to crop.
+    stain
+        Normaliser of pixels, whose estimate for a section comes from some of its windows; or None.
+    rng
+        Draws those windows.
+    """
+    encode = loaded(encoder, device())
     view: Matrix | None = None
     n = sum(len(section.rows) for section in sections)
     for section in sections:
         slide = open_slide(section.image)
-        windows = Windows(section.centres_px, encoder.window_um / section.mpp, encoder.tile_px)
+        size = encoder.window_um / section.mpp
+        normalise = stain.section(_some(slide, section, size, encoder.tile_px, rng)) if stain else None
+        windows = Windows(section.centres_px, size, encoder.tile_px)
         for indices, pixels in stream(slide, windows, BATCH):
-            part = encode(pixels)
+            part = encode(normalise(pixels) if normalise else pixels)
             if view is None:
                 view = np.empty((n, part.shape[1]), dtype=part.dtype)
             view[section.rows[indices]] = part
@@ -114,9 +168,41 @@ def windows_view(encoder: Any, sections: list[Pixels]) -> Matrix:
     return view
 
 
-def make(task: Task, cache: Cache | None) -> Array:
+@lru_cache(maxsize=1)
+def loaded(encoder: Any, where: str) -> WindowEncoder:
+    """The function of an encoder, whose weights are read once for all sections of a step."""
+    function: WindowEncoder = encoder.load(where)
+    return function
+
+
+def _some(slide: Any, section: Pixels, size_px: float, out_px: int, rng: np.random.Generator) -> Rgb:
+    """Windows from all over a section."""
+    n = len(section.rows)
+    chosen = np.sort(rng.choice(n, size=min(n, SAMPLED), replace=False))
+    windows = Windows(section.centres_px[chosen], size_px, out_px)
+    return np.concatenate([pixels for _, pixels in stream(slide, windows, BATCH)])
+
+
+def notes_of(caught: list[warnings.WarningMessage]) -> tuple[str, ...]:
+    """What triptych warned of, each once; other warnings go on to whoever listens."""
+    ours = [one for one in caught if issubclass(one.category, TriptychWarning)]
+    for one in caught:
+        if one not in ours:
+            warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
+    return tuple(dict.fromkeys(str(one.message) for one in ours))
+
+
+def make(task: Task, cache: Cache | None) -> Made:
     """Perform a task and keep its value at once, so that a killed run loses only what was under way."""
-    value = perform(task)
-    if cache is not None:
-        cache.put(task.key, value, {"do": task.do, "use": type(task.component).__name__, "unit": task.unit})
-    return value
+    start = time.perf_counter()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", TriptychWarning)
+        made = perform(task)
+    made = made._replace(notes=notes_of(caught), seconds=time.perf_counter() - start)
+    if cache is not None and not isinstance(made.value, pd.DataFrame):
+        about = {
+            "do": task.do, "use": type(task.component).__name__, "unit": task.unit, "notes": made.notes,
+            "seconds": made.seconds,
+        }  # fmt: skip
+        cache.put(task.key, made.value, about, made.model)
+    return made

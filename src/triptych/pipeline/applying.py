@@ -1,0 +1,192 @@
+"""A fitted chain on sections that it has never seen: nothing is learned from them."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from dataclasses import asdict
+from datetime import UTC, datetime
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from anndata import AnnData
+
+from triptych.core import slots
+from triptych.core.checks import listing
+from triptych.core.errors import DataError, TriptychWarning
+from triptych.core.progress import track
+from triptych.core.protocols import Array
+from triptych.core.randomness import generator
+from triptych.pipeline import identity, scoring
+from triptych.pipeline.chain import Chain, Link
+from triptych.pipeline.newness import KNOWN_DONOR, OF_FIT, distances, relations
+from triptych.pipeline.provenance import peak_mib, remember, versions
+from triptych.pipeline.record import RunRecord, StepRecord
+from triptych.pipeline.rooms import BY_VERB
+from triptych.pipeline.scored import K_WORDS, score_rows, together
+from triptych.pipeline.study import STUDY, Study
+from triptych.pipeline.wiring import reads_of
+from triptych.pipeline.work import Task, gather, notes_of, perform
+
+LEAST_SHARED = 0.5  # share of the fit's genes that a matrix of counts must hold
+
+
+def apply(chain: Chain, table: AnnData, *, data: str = "", command: str = "") -> RunRecord:
+    """Embed and label the sections of a table with what a run has learned.
+
+    Parameters
+    ----------
+    chain
+        A fitted recipe.
+    table
+        A study, as a reader returns it; results are written into it.
+    data
+        What the user called it, for the record.
+    command
+        What the user wrote, for the record.
+
+    Returns
+    -------
+    The record; ``tables["distance"]`` says how far each section lies from those of the fit.
+
+    Raises
+    ------
+    DataError
+        When the chain applies to no other section, or the table lacks what it reads.
+    """
+    if chain.obstacle:
+        raise DataError(f"The recipe {chain.recipe.name} was not fitted for other sections: {chain.obstacle}")
+    start, started = time.perf_counter(), datetime.now(UTC).isoformat(timespec="seconds")
+    study = Study(table)
+    data_identity = study.identity
+    for link in chain.links:
+        _require(link, study, {x.step.writes for x in chain.links})
+    steps = [_linked(chain, link, study) for link in track(chain.links, "apply", len(chain.links))]
+    scored, tables = _judged(chain, study, steps)
+    record = RunRecord(
+        recipe=chain.recipe.name, title=f"{chain.recipe.title or chain.recipe.name}, applied",
+        cite=chain.recipe.cite, seed=chain.recipe.seed, data=data, options="", command=command,
+        data_identity=data_identity, steps=steps, scores=scored,
+        warnings=_limits(chain, study, steps), versions=versions(), started=started,
+        seconds=time.perf_counter() - start, peak_mib=peak_mib(),
+        tables={"distance": distances(chain, study), **tables},
+    )  # fmt: skip
+    remember(table, record)
+    return record
+
+
+def _require(link: Link, study: Study, written: set[str]) -> None:
+    for slot in reads_of(link.step, link.component).values():
+        if slot not in written:
+            study.require(slot)
+
+
+def _linked(chain: Chain, link: Link, study: Study) -> StepRecord:
+    """One step: the model applied to all sections, or a component that learns nothing, section by section."""
+    start, step = time.perf_counter(), link.step
+    reads = reads_of(step, link.component)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", TriptychWarning)
+        if link.model is not None:
+            inputs = gather(study, step, link.component, reads, STUDY)
+            if getattr(link.component, "takes", "") == "counts" and step.do == "align":
+                inputs["x"] = _in_order(inputs["x"], study, chain.genes)
+            values: dict[str, Array] = {STUDY: link.model.apply(*inputs.values())}
+        else:
+            values = {name: _plain(chain, link, study, reads, name) for name in study.samples}
+    study.write(step.writes, values)
+    state = "applied" if link.model is not None else "made"
+    return StepRecord(
+        index=link.index, do=step.do, use=link.use, to=step.writes, reads=reads,
+        params=asdict(link.component), over=STUDY if link.model is not None else "sample",
+        keys={}, state=dict.fromkeys(values, state), seconds=time.perf_counter() - start,
+        notes=list(notes_of(caught)), cite=link.component.cite,
+    )  # fmt: skip
+
+
+def _plain(chain: Chain, link: Link, study: Study, reads: dict[str, str], name: str) -> Array:
+    key = identity.of_json([link.index, link.use, name])
+    inputs = gather(study, link.step, link.component, reads, name)
+    task = Task(link.step.do, link.component, inputs, chain.recipe.seed, key, name)
+    value: Array = perform(task).value
+    return value
+
+
+def _in_order(counts: Array, study: Study, genes: tuple[str, ...]) -> sp.csr_matrix:
+    """The columns of the fit, in its order; a gene that was not measured counts 0.
+
+    Raises
+    ------
+    DataError
+        When too few of them were measured.
+    """
+    where = study.table.var_names.get_indexer(pd.Index(genes))
+    held = np.flatnonzero(where >= 0)
+    if len(held) < LEAST_SHARED * len(genes):
+        raise DataError(
+            f"Only {len(held)} of the model's {len(genes)} genes are in the data.",
+            "Check that both name genes alike (symbols or Ensembl ids).",
+        )
+    if len(held) < len(genes):
+        absent = len(genes) - len(held)
+        warnings.warn(
+            f"{absent} of the model's {len(genes)} genes are taken as 0.", TriptychWarning, stacklevel=2
+        )
+    put = sp.csr_matrix((np.ones(len(held)), (where[held], held)), shape=(study.table.n_vars, len(genes)))
+    return sp.csr_matrix(sp.csr_matrix(counts) @ put)
+
+
+def _judged(
+    chain: Chain, study: Study, steps: list[StepRecord]
+) -> tuple[pd.DataFrame, dict[str, pd.DataFrame]]:
+    """Scores and analyses of the recipe, on the new sections."""
+    rows, tables = [], {}
+    words = ", ".join(sorted(set(relations(chain, study).values())))
+    for index, step in enumerate(chain.recipe.steps, start=1):
+        if step.do not in {"score", "analyse"}:
+            continue
+        component = BY_VERB[step.do].make(step.use, step.params)
+        reads = reads_of(step, component)
+        if slots.TRUTH in reads.values() and not study.has(slots.TRUTH):
+            continue
+        units = study.samples if (step.over or type(step).default_over) == "sample" else (STUDY,)
+        values = {}
+        for unit in units:
+            if slots.TRUTH in reads.values() and not (study.codes(slots.TRUTH, unit)[0] >= 0).any():
+                continue
+            key = identity.of_json([index, step.use, unit])
+            task = Task(
+                step.do, component, gather(study, step, component, reads, unit), chain.recipe.seed, key, unit
+            )
+            values[unit] = perform(task).value
+        if step.do == "analyse":
+            tables[step.to] = together(values)
+        elif values:
+            k_from = chain.trained.k_from.get(step.guess, "recipe")
+            protocol = f"{words}{K_WORDS[k_from] and K_WORDS[k_from] + ' of the fit'}"
+            rng = generator(chain.recipe.seed, f"{index:016x}")
+            rows += score_rows(step, study, values, seed=chain.recipe.seed, protocol=protocol, rng=rng)
+    return scoring.table(rows), tables
+
+
+def _limits(chain: Chain, study: Study, steps: list[StepRecord]) -> list[str]:
+    """What limits the result, in sentences."""
+    found = [note for step in steps for note in step.notes]
+    known = relations(chain, study)
+    for relation, words in (
+        (OF_FIT, "were in the fit; their scores are not held out"),
+        (
+            KNOWN_DONOR,
+            "come from donors of the fit: weaker evidence than another donor",
+        ),
+    ):
+        names = [name for name, one in known.items() if one == relation]
+        if names:
+            found.append(f"{listing(names)} {words}.")
+    if any(k == "truth" for k in chain.trained.k_from.values()):
+        found.append("The number of clusters was taken from the known labels of the fit's sections.")
+    found.append(
+        "A tissue that the fit has not seen gets the nearest label all the same: look at the distances first."
+    )
+    return list(dict.fromkeys(found))

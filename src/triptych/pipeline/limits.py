@@ -1,0 +1,56 @@
+"""What limits a result, in sentences."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from triptych.core import slots
+from triptych.pipeline.plan import PlannedStep
+from triptych.pipeline.record import StepRecord
+from triptych.pipeline.study import STUDY, Study
+
+
+def undefined(planned: PlannedStep, values: dict[str, Any]) -> list[str]:
+    """Where a score has no value."""
+    without = [unit for unit, value in values.items() if np.isnan(np.asarray(value)[0])]
+    if not without:
+        return []
+    return [
+        f"{planned.step.use} of {planned.step.guess} is undefined (too few clusters): {', '.join(without)}."
+    ]
+
+
+def warnings(planned: list[PlannedStep], records: list[StepRecord], study: Study) -> list[str]:
+    """What limits the result, in sentences."""
+    found = [note for record in records for note in record.notes]
+    scored = [step for step in planned if step.step.do == "score"]
+    if any(step.k_from == "truth" for step in planned):
+        found.append(
+            "Oracle K: the number of clusters was taken from the known labels; a new section has none."
+        )
+    if any(unit.state != "skipped" for step in scored for unit in step.units):
+        found.append("Transductive: everything was fitted on the very sections that are scored.")
+    without = _unscored(planned)
+    if without:
+        found.append(f"Without known labels, so without scores: {', '.join(without)}.")
+    missing = {n: _unlabelled(study, n) for n in study.samples} if study.has(slots.TRUTH) else {}
+    counts = ", ".join(f"{n} {count}" for n, count in missing.items() if 0 < count < len(study.rows(n)))
+    if counts:
+        found.append(f"Observations without a known label are left out of the scores: {counts}.")
+    if not study.has(slots.SPATIAL_UM):
+        found.append("No physical scale is known: distances are in the table's own units, not in µm.")
+    if any(s.over == "sample" and s.step.do == "cluster" for s in planned) and len(study.samples) > 1:
+        found.append("Each sample was clustered on its own: equal cluster names of two samples mean nothing.")
+    return list(dict.fromkeys(found))
+
+
+def _unscored(planned: list[PlannedStep]) -> list[str]:
+    """Units that a score step left out."""
+    skipped = [u.name for s in planned if s.step.do == "score" for u in s.units if u.state == "skipped"]
+    return ["the study" if name == STUDY else name for name in dict.fromkeys(skipped)]
+
+
+def _unlabelled(study: Study, unit: str) -> int:
+    return int((study.codes(slots.TRUTH, unit)[0] < 0).sum())

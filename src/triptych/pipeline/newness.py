@@ -1,0 +1,67 @@
+"""What a fit knows of new sections, and how far they lie from its own."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from triptych.core import slots
+from triptych.pipeline.chain import Chain
+from triptych.pipeline.study import Study
+
+HELD_OUT: Final = "donor held out"
+KNOWN_DONOR: Final = "section held out, donor in the fit"
+OF_FIT: Final = "section of the fit"
+
+
+def relations(chain: Chain, study: Study) -> dict[str, str]:
+    """Sample → what the fit knows of it."""
+    counts, donors = set(chain.trained.counts.values()), set(chain.trained.donors.values())
+    found = {}
+    for name, donor in study.donors.items():
+        seen = study.has(slots.COUNTS) and study.digest(slots.COUNTS, name) in counts
+        found[name] = OF_FIT if seen else KNOWN_DONOR if donor in donors else HELD_OUT
+    return found
+
+
+def distances(chain: Chain, study: Study) -> pd.DataFrame:
+    """How far each section lies from those of the fit, space by space.
+
+    Returns
+    -------
+    ``distance`` of the section's mean, ``farthest_of_fit`` (the same of the fit's sections, each from the
+    others; NaN for a fit of one), ``ratio`` of the two, and ``share_outside``: of the observations, beyond
+    where 1 % of the fit's lie. In ``layers:counts`` the distance is 1 − the correlation of mean expression,
+    which sees what a projection on the fit's components hides.
+    """
+    rows = _profiled(chain, study)
+    for slot, reference in chain.spaces.items():
+        for name in study.samples:
+            x = np.asarray(study.array(slot, name))
+            distance, farthest = reference.distance(x), np.nan
+            if len(reference.leave_one_out):
+                farthest = float(reference.leave_one_out.max())
+            rows.append({
+                "sample": name, "slot": slot, "distance": distance, "farthest_of_fit": farthest,
+                "ratio": distance / farthest, "share_outside": reference.outside(x),
+            })  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def _profiled(chain: Chain, study: Study) -> list[dict[str, Any]]:
+    """Distances of mean expression, over the genes that both have."""
+    if chain.profiles is None or not study.has(slots.COUNTS):
+        return []
+    where = study.table.var_names.get_indexer(pd.Index(chain.genes))
+    held, rows = np.flatnonzero(where >= 0), []
+    for name in study.samples:
+        counts = study.counts(name).matrix[:, where[held]]
+        distance, own = chain.profiles.distance(counts, held), chain.profiles.leave_one_out
+        farthest = float(own.max()) if len(own) else np.nan
+        rows.append({
+            "sample": name, "slot": slots.COUNTS, "distance": distance, "farthest_of_fit": farthest,
+            "ratio": distance / farthest, "share_outside": np.nan,
+        })  # fmt: skip
+    return rows

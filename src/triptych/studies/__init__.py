@@ -1,0 +1,1 @@
+"""Studies: many runs side by side, chosen, repeated and compared."""

@@ -1,0 +1,129 @@
+"""A whole study, from data on disk to a folder with tables and a page."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+
+from triptych.pipeline import output
+from triptych.pipeline.study import Study
+from triptych.readers.layouts import ReadOptions
+from triptych.readers.read import read
+from triptych.report.compare import write_comparison
+from triptych.report.comparison import Comparison
+from triptych.runs import How
+from triptych.studies.design import Design
+from triptych.studies.execute import Executed, execute
+from triptych.studies.nested import validate
+from triptych.studies.summary import pairs, references, summary
+from triptych.studies.words import conclusions
+
+ROUNDED = 6  # decimals in tables for people
+
+
+def compare(
+    design: Design,
+    data: str | Path,
+    *,
+    out: str | Path | None = None,
+    reading: ReadOptions | None = None,
+    how: How | None = None,
+    command: str = "",
+) -> Comparison:
+    """Run a study and say what differs.
+
+    Parameters
+    ----------
+    design
+        What is compared, see `triptych.studies.design`.
+    data
+        Anything `triptych.read` takes.
+    out
+        Folder for ``runs.csv``, ``summary.csv``, ``pairs.csv``, ``folds.csv``, ``compare.md``,
+        ``compare.html`` and the study itself; None: only the comparison comes back.
+    reading
+        How to read the data.
+    how
+        Cache, executor, per sample.
+    command
+        What the user wrote, for the page.
+
+    Raises
+    ------
+    TriptychError
+        See its sub-classes: each says what is wrong, what exists and what to do.
+    """
+    options, how = reading or ReadOptions(), how or How()
+    recipes = design.recipes()
+    table = read(data, options)
+    study = Study(table)
+    if out is not None:
+        output.claim(Path(out), f"study {design.name}", study.identity)
+    folds = pd.DataFrame()
+    if design.nested is None:
+        executed = execute(design, recipes, table, how=how)
+    else:
+
+        def source(samples: tuple[str, ...]):  # type: ignore[no-untyped-def]
+            return read(data, replace(options, samples=samples))
+
+        runs, folds = validate(design, design.nested, recipes, source, study.donors, how=how)
+        executed = Executed(runs, [], study, [])
+    result = _comparison(design, executed, folds, str(data), command or _command(design, data, options))
+    if out is not None:
+        with output.filling(Path(out)) as folder:
+            write(result, design, folder, study.identity)
+    return result
+
+
+def _comparison(
+    design: Design, executed: Executed, folds: pd.DataFrame, data: str, command: str
+) -> Comparison:
+    levels = design.levels()
+    found = summary(executed)
+    first = found["metric"] == design.metric
+    found = pd.concat([found[first], found[~first]], ignore_index=True)
+    against = references(design) if design.nested is None else _judged_references(design)
+    gaps = pairs(executed, design.metric, against)
+    return Comparison(
+        title=design.title or design.name,
+        question=design.question,
+        data=data,
+        command=command,
+        arms=pd.DataFrame(list(levels.values()), index=list(levels)),
+        runs=executed.runs,
+        summary=found,
+        pairs=gaps,
+        notes=executed.warnings,
+        conclusions=conclusions(found, gaps, levels, design.metric),
+        folds=folds,
+    )
+
+
+def _judged_references(design: Design) -> dict[str, str]:
+    """Arms of a nested study against their references, judged in the same way."""
+    kinds = ("applied", "alone", "together")
+    return {f"{arm} ({kind})": f"{ref} ({kind})" for arm, ref in references(design).items() for kind in kinds}
+
+
+def write(result: Comparison, design: Design, folder: Path, identity: str) -> None:
+    """Write tables and page; provenance comes last."""
+    frames = {"runs": result.runs, "summary": result.summary, "pairs": result.pairs, "folds": result.folds}
+    for name, frame in frames.items():
+        if len(frame):
+            frame.to_csv(folder / f"{name}.csv", index=False)
+    output.write_study(design.model_dump(mode="json", by_alias=True, exclude_defaults=True), folder)
+    write_comparison(result, folder)
+    output.write_claim(folder, recipe=f"study {design.name}", data=result.data, identity=identity)
+
+
+def _command(design: Design, data: str | Path, reading: ReadOptions) -> str:
+    words = [design.name] if not design.arms else [shlex.quote(arm.recipe) for arm in design.arms.values()]
+    samples = [f"--samples {shlex.quote(','.join(reading.samples))}"] if reading.samples else []
+    truth = [f"--truth {shlex.quote(reading.truth)}"] if reading.truth else []
+    return " ".join(
+        ["triptych compare", *words, f"--data {shlex.quote(str(data))}", *samples, *truth, "-o OUT"]
+    )

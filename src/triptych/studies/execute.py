@@ -1,0 +1,144 @@
+"""Running the arms of a study: every arm, seed and way to choose K, each a run of its own.
+
+Finished steps lie in the cache, which the arms share: a killed study resumes, and what two arms have in
+common is computed once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+
+from triptych.core import slots
+from triptych.core.progress import track
+from triptych.core.protocols import Codes
+from triptych.pipeline import run as runner
+from triptych.pipeline.chain import Chain
+from triptych.pipeline.recipe import Recipe
+from triptych.pipeline.record import RunRecord
+from triptych.pipeline.study import STUDY, Study
+from triptych.runs import How
+from triptych.studies.design import Design, with_k
+
+
+@dataclass(frozen=True, eq=False)
+class Guess:
+    """The labels that one run ended with.
+
+    Parameters
+    ----------
+    arm
+        Its arm.
+    k_from
+        How K was chosen.
+    seed
+        Of the run.
+    codes
+        Cluster of each observation, shape (n,).
+    """
+
+    arm: str
+    k_from: str
+    seed: int
+    codes: Codes
+
+
+@dataclass(frozen=True, eq=False)
+class Executed:
+    """What the arms gave.
+
+    Parameters
+    ----------
+    runs
+        The long table of scores with arm, k_from, k and seconds.
+    guesses
+        The labels of every run.
+    study
+        The data, to hold the labels against.
+    warnings
+        What limits the runs, in sentences.
+    """
+
+    runs: pd.DataFrame
+    guesses: list[Guess]
+    study: Study
+    warnings: list[str] = field(default_factory=list)
+
+
+def result_of(recipe: Recipe) -> str:
+    """The slot of the labels that a recipe writes last: its result."""
+    written = [step.writes for step in recipe.steps if step.do in {"cluster", "refine"}]
+    return written[-1] if written else ""
+
+
+def space_of(recipe: Recipe) -> str:
+    """The space in which the result was clustered."""
+    slot = result_of(recipe)
+    for step in reversed(recipe.steps):
+        if step.writes == slot and step.do == "refine":
+            slot = step.labels
+        elif step.writes == slot and step.do == "cluster":
+            return str(step.x)
+    return ""
+
+
+def once(
+    recipe: Recipe, table: AnnData, *, seed: int, how: How, data: str = ""
+) -> tuple[RunRecord, Chain, AnnData, float]:
+    """One run on a copy of the table: its record, its chain, the copy, and the seconds of its work."""
+    copy = table.copy()
+    seeded = recipe.model_copy(update={"seed": seed})
+    record, chain = runner.run(
+        seeded, copy, data=data, cache=how.cache, executor=how.executor, per_sample=how.per_sample
+    )
+    worked_s = sum(step.worked_s for step in record.steps if step.do not in {"score", "analyse"})
+    return record, chain, copy, worked_s
+
+
+def execute(design: Design, recipes: Mapping[str, Recipe], table: AnnData, *, how: How) -> Executed:
+    """Run every arm with every seed and way to choose K.
+
+    Parameters
+    ----------
+    design
+        The study.
+    recipes
+        Arm → recipe.
+    table
+        The data, which stay as they are.
+    how
+        Cache, executor, per sample.
+    """
+    frames, guesses, warnings = [], [], []
+    todo = list(_runs(design, recipes))
+    for arm, k_from, seed in track(todo, design.name, len(todo)):
+        recipe = with_k(recipes[arm], k_from)
+        record, _, copy, seconds = once(recipe, table, seed=seed, how=how)
+        slot = result_of(recipe)
+        frames.append(scores_of(record, slot).assign(arm=arm, k_from=k_from, seconds=seconds))
+        guesses.append(Guess(arm, k_from, seed, Study(copy).codes(slot, STUDY)[0].astype(np.int16)))
+        warnings += [warning for warning in record.warnings if warning not in warnings]
+    runs = pd.concat(frames, ignore_index=True)
+    return Executed(runs, guesses, Study(table), warnings)
+
+
+def _runs(design: Design, recipes: Mapping[str, Recipe]) -> Iterator[tuple[str, str, int]]:
+    """Arm, way to choose K, seed; a recipe that takes its own K runs once."""
+    for arm, recipe in recipes.items():
+        takes = any(step.do == "cluster" and step.k_from == "truth" for step in recipe.steps)
+        for k_from in design.k_from if takes else ("recipe",):
+            for seed in design.seeds:
+                yield arm, k_from, seed
+
+
+def scores_of(record: RunRecord, slot: str) -> pd.DataFrame:
+    """Scores of a run's result and of what came with the data, and controls; ``k`` counts its clusters."""
+    scores = record.scores
+    mine = scores["slot"].isin([slot, *slots.OF_DATA]) | scores["slot"].str.startswith("control:")
+    counted = scores[(scores["metric"] == "clusters") & (scores["slot"] == slot)].set_index("sample")["value"]
+    kept = scores[mine & (scores["metric"] != "clusters")]
+    return kept.assign(k=kept["sample"].map(counted.groupby(level=0).max()))

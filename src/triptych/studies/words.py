@@ -1,0 +1,63 @@
+"""What a study found, in plain sentences that follow from its tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+K_WORDS = {
+    "truth": "With oracle K", "bic": "With K by information criterion", "stability": "With K by stability",
+    "recipe": "With the recipes' own K",
+}  # fmt: skip
+
+
+def conclusions(
+    summary: pd.DataFrame, pairs: pd.DataFrame, levels: Mapping[str, Mapping[str, str]], metric: str
+) -> list[str]:
+    """Sentences on the first metric: the best arm, and what each level adds to the plain one."""
+    found = []
+    for k_from, part in summary[summary["metric"] == metric].groupby("k_from", sort=False):
+        found += _best(part, str(k_from), metric)
+        gaps = pairs[pairs["k_from"] == k_from] if len(pairs) else pairs
+        if len(gaps):
+            found += _gaps(gaps, levels)
+    return found
+
+
+def _best(part: pd.DataFrame, k_from: str, metric: str) -> list[str]:
+    greater = bool(part["greater_is_better"].iloc[0])
+    order = part.sort_values("value", ascending=not greater)
+    best = order.iloc[0]
+    span = f" ({best['low']:.3f} to {best['high']:.3f})" if pd.notna(best["low"]) else ""
+    words = K_WORDS.get(k_from, k_from)
+    extreme = f"{'highest' if greater else 'lowest'} " if len(part) > 1 else ""
+    return [f"{words} the {extreme}mean {metric} is {best['value']:.3f}{span}: {best['arm']}."]
+
+
+def _gaps(gaps: pd.DataFrame, levels: Mapping[str, Mapping[str, str]]) -> list[str]:
+    """What each level of the last factor adds, over the levels of the others; or each arm by itself."""
+    last = [list(levels[arm].values())[-1] if levels.get(arm) else "" for arm in gaps["arm"]]
+    same = [
+        bool(levels.get(a)) and list(levels[a].values())[:-1] == list(levels[r].values())[:-1]
+        for a, r in zip(gaps["arm"], gaps["reference"], strict=True)
+    ]
+    if not any(same):
+        return [_one(row) for _, row in gaps.iterrows()]
+    told = []
+    for level, part in gaps[same].groupby(pd.Series(last, index=gaps.index)[same], sort=False):
+        plain = list(levels[part["reference"].iloc[0]].values())[-1]
+        counts = part["better"].value_counts()
+        better, worse, same_ = (counts.get(w, 0) for w in ("better", "worse", "not told apart"))
+        told.append(
+            f"{level} against {plain}: better in {better}, worse in {worse}, not told apart in {same_} "
+            f"of {len(part)} settings; mean difference {part['difference'].mean():+.3f}."
+        )
+    return told
+
+
+def _one(row: pd.Series) -> str:
+    span = f" ({row['low']:+.3f} to {row['high']:+.3f})" if pd.notna(row["low"]) else ""
+    verdict = {"better": "better than", "worse": "worse than"}.get(str(row["better"]), "not told apart from")
+    gap = f"{row['difference']:+.3f}{span}, {row['wins']} of {row['of']} sections"
+    return f"{row['arm']} is {verdict} {row['reference']}: {gap}."

@@ -6,6 +6,8 @@ import pandas as pd
 import pytest
 
 from triptych.aligners.combat import Combat
+from triptych.aligners.combat_estimates import Settling, effects, posterior, priors
+from triptych.aligners.moments import moments
 from triptych.core.errors import DataError, NumericsError
 
 
@@ -32,12 +34,11 @@ def test_agrees_with_scanpy(seed, sizes, d, rng):
 
 def test_the_estimates_solve_the_equations():
     """The posterior means of shift and scale, written as the paper has them, leave them where they are."""
-    from triptych.aligners.moments import moments
-
     x, batch = made()
     by = moments(x, batch)
     pooled = np.sqrt(by.squares.sum(axis=0) / len(x))
-    gamma, delta = Combat()._posterior(by, np.ones(12, bool), pooled)
+    observed = effects(by, by.grand, np.ones(12, bool), pooled)
+    gamma, delta = posterior(by.size[:, None], *observed, priors(*observed), Settling(1e-8, 1000))
     z = (x - x.mean(axis=0)) / pooled
     for b in range(3):
         own, n = z[batch == b], (batch == b).sum()
@@ -91,3 +92,57 @@ def test_no_agreement_in_time_is_told(rng):
 def test_parameters_out_of_range(params):
     with pytest.raises(ValueError, match="tol must be above 0 and max_iter at least 1"):
         Combat(**params)
+
+
+def test_a_new_batch_solves_the_equations_with_the_prior_of_the_fit(rng):
+    """Written as in the paper, column by column, the prior from all batches and columns."""
+    x, batch = made(sizes=(60, 90))
+    model = Combat().fit(x, batch, rng).model
+    new = rng.normal(1.0, 2.0, (70, 12))
+    found = model.apply(new, np.zeros(70, int))
+
+    grand = x.mean(axis=0)
+    pooled = np.sqrt(
+        sum(((x[batch == b] - x[batch == b].mean(axis=0)) ** 2).sum(axis=0) for b in (0, 1)) / 150
+    )
+    old = [(x[batch == b] - grand) / pooled for b in (0, 1)]
+    first, s2 = np.ravel([z.mean(axis=0) for z in old]), np.ravel([z.var(axis=0, ddof=1) for z in old])
+    a, scale = 2 + s2.mean() ** 2 / s2.var(ddof=1), s2.mean() + s2.mean() ** 3 / s2.var(ddof=1)
+    for j in range(12):
+        z = (new[:, j] - grand[j]) / pooled[j]
+        g, d, weight = z.mean(), z.var(ddof=1), 70 * first.var()
+        for _ in range(200):
+            g = (weight * z.mean() + d * first.mean()) / (weight + d)
+            d = (scale + ((z - g) ** 2).sum() / 2) / (35 + a - 1)
+        assert np.allclose(found[:, j], grand[j] + (z - g) / np.sqrt(d) * pooled[j], atol=1e-6)
+
+
+def test_a_model_of_one_batch_takes_the_prior_of_the_new_one(rng):
+    """Then the effects are measured from the fit, and shrunk among themselves, as those of a fit are."""
+    x, _ = made(sizes=(300,))
+    model = Combat().fit(x, np.zeros(300, int), rng).model
+    assert model.prior is None
+    new = rng.normal(1.0, 2.0, (70, 12))
+    found = model.apply(new, np.zeros(70, int))
+    observed = effects(moments(new, np.zeros(70, int)), x.mean(axis=0), np.ones(12, bool), x.std(axis=0))
+    g, d = posterior(np.array([[70.0]]), *observed, priors(*observed), Settling(1e-8, 1000))
+    assert np.allclose(
+        found, x.mean(axis=0) + ((new - x.mean(axis=0)) / x.std(axis=0) - g) / np.sqrt(d) * x.std(axis=0)
+    )
+
+
+def test_a_column_constant_in_the_fit_becomes_its_mean_there(rng):
+    x, batch = made()
+    model = Combat().fit(np.column_stack([x, batch * 3.0]), batch, rng).model
+    found = model.apply(rng.normal(size=(30, 13)), np.zeros(30, int))
+    assert np.allclose(found[:, -1], 3.0 * batch.mean())
+    assert np.isfinite(found).all()
+
+
+def test_new_batches_that_cannot_be_measured_are_refused(rng):
+    x, batch = made()
+    model = Combat().fit(x, batch, rng).model
+    with pytest.raises(DataError, match=r"every batch needs 2 rows, but fewer are in batch 1 \(1\)"):
+        model.apply(x[:4], np.array([0, 0, 0, 1]))
+    with pytest.raises(DataError, match="the rows of a batch are all alike"):
+        model.apply(np.ones((4, 12)), np.zeros(4, int))

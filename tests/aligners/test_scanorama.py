@@ -82,6 +82,61 @@ def test_a_batch_that_matches_no_other_is_told_and_stays(rng):
     assert np.allclose(found[batch == 2], x[batch == 2])
 
 
+def test_mapping_is_the_library_adding_one_batch(shifted, rng):
+    """Two batches of which the first is the larger: the library, too, moves only the second."""
+    import scanorama
+
+    x, _, batch = shifted
+    reference, new = x[batch == 7], x[batch == 4]
+    model = Scanorama().fit(reference, np.zeros(200, int), rng).model
+    norm = np.sqrt((reference**2).sum(axis=1).mean())
+    still, moved = scanorama.assemble(
+        [reference / norm, new / norm], knn=20, sigma=15, approx=False, verbose=0
+    )
+    assert np.allclose(still * norm, reference)
+    assert np.allclose(model.apply(new, np.zeros(100, int)), moved * norm, atol=1e-5)
+
+
+def test_mapping_against_a_loop(shifted, rng):
+    x, _, batch = shifted
+    reference, model = Scanorama(knn=5, sigma=2.0).fit(x, batch, rng)
+    new = x[:80] + rng.normal(0, 0.5, 6)
+    found = model.apply(new, np.zeros(80, int))
+    norm = np.sqrt((x**2).sum(axis=1).mean())
+    one, other = ([row / np.linalg.norm(row) for row in rows] for rows in (new, reference))
+    far = np.array([[np.abs(a - b).sum() for b in other] for a in one])
+    pairs = [
+        (i, j) for i in range(80) for j in range(300)
+        if (far[i] < far[i, j]).sum() < 5 and (far[:, j] < far[i, j]).sum() < 5
+    ]  # fmt: skip
+    for i in range(80):
+        weight = [np.exp(-(((new[i] - new[a]) / norm) ** 2).sum()) for a, _ in pairs]
+        wanted = new[i] + np.average([reference[b] - new[a] for a, b in pairs], axis=0, weights=weight)
+        assert np.allclose(found[i], wanted, atol=1e-5)
+
+
+def test_a_new_batch_that_matches_nothing_is_told_and_stays(shifted, rng):
+    x, _, _ = shifted
+    model = Scanorama(knn=2, alpha=0.7).fit(x, np.zeros(300, int), rng).model
+    new = rng.normal(0, 0.1, (240, 6)) - np.eye(6)[5]
+    new[:120] = x[:120] + rng.normal(0, 0.01, (120, 6))
+    with pytest.warns(TriptychWarning, match="new batches 1 do not match the fit at alpha 0.7"):
+        found = model.apply(new, np.repeat([0, 1], 120))
+    assert np.array_equal(found[120:], new[120:])
+    assert not np.array_equal(found[:120], new[:120])
+
+
+def test_mapping_in_parts_is_mapping_at_once(shifted, rng, monkeypatch):
+    x, _, batch = shifted
+    model = Scanorama().fit(x, batch, rng).model
+    new = np.vstack([x[:60] + 0.5, np.full((1, 6), -1e6)])  # the last row is far from every match, and stays
+    whole = model.apply(new, np.zeros(61, int))
+    monkeypatch.setattr("triptych.aligners.scanorama_fitted.PART", 7)
+    assert np.allclose(model.apply(new, np.zeros(61, int)), whole)
+    assert not np.allclose(whole[:60], new[:60])
+    assert np.array_equal(whole[60], new[60])
+
+
 def test_giving_up_is_an_error(shifted, rng, monkeypatch):
     import scanorama
 
@@ -96,7 +151,14 @@ def test_faults(rng, monkeypatch):
         Scanorama().align(np.full((30, 2), np.nan), np.repeat([0, 1], [25, 5]), rng)
     assert "not finite" in str(caught.value)
     assert "every batch needs 20 rows, but fewer are in batch 1 (5). Lower knn" in str(caught.value)
+    model = Scanorama().fit(rng.normal(size=(60, 2)), np.zeros(60, int), rng).model
+    with pytest.raises(DataError, match=r"fewer are in batch 1 \(5\). Lower knn"):
+        model.apply(np.ones((30, 2)), np.repeat([0, 1], [25, 5]))
     monkeypatch.setitem(sys.modules, "scanorama", None)
+    assert model.apply(rng.normal(size=(60, 2)), np.zeros(60, int)).shape == (
+        60,
+        2,
+    )  # mapping needs no library
     with pytest.raises(MissingExtraError, match=r"pip install 'triptych\[align\]'"):
         Scanorama().align(rng.normal(size=(60, 2)), np.arange(60) % 2, rng)
 

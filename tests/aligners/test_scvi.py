@@ -3,6 +3,7 @@
 import logging
 import random
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -35,6 +36,66 @@ def test_the_batch_goes_and_the_groups_stay(counts):
 
     assert found.shape == (200, 4)
     assert apart(group) > 3 * apart(batch)  # 1.5 times in the logged counts
+
+
+@pytest.mark.parametrize("params", [{}, {"layers": 3, "hidden": 16}, {"hvg": 12, "likelihood": "zinb"}])
+def test_rows_of_the_fit_are_encoded_as_the_library_does(params, counts):
+    x, _, batch = counts
+    value, model = Scvi(latent=4, epochs=5, **params).fit(x, batch, np.random.default_rng(0))
+    for form in (x, x.toarray(), x.astype(np.float64)):
+        assert np.abs(model.apply(form, np.zeros(200, int)) - value).max() < 1e-5
+
+
+def test_the_model_needs_no_library(counts, monkeypatch, tmp_path):
+    x, _, batch = counts
+    fit = Scvi(epochs=1).fit(x, batch, np.random.default_rng(0))
+    fit.model.save(tmp_path)
+    monkeypatch.setitem(sys.modules, "scvi", None)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    assert np.allclose(Scvi().restore(tmp_path).apply(x, batch), fit.value, atol=1e-5)
+
+
+def test_a_choice_of_genes_is_that_choice_alone(counts):
+    from triptych.maths.variable_genes import highly_variable
+
+    x, _, batch = counts
+    x = sp.csr_matrix(np.hstack([x.toarray(), np.eye(200, 3, dtype=np.int32)]))  # genes seen once
+    chosen = highly_variable(x[:, :30], 12, batch)
+    value, model = Scvi(epochs=1, hvg=12, min_spots=2).fit(x, batch, np.random.default_rng(0))
+    alone = Scvi(epochs=1).align(x[:, chosen], batch, np.random.default_rng(0))
+    assert value.tobytes() == alone.tobytes()
+    assert model.genes.tolist() == chosen.tolist()
+    assert model.columns == 33
+    other = x.tolil()
+    other[:, np.setdiff1d(np.arange(33), chosen)] = 1
+    assert np.array_equal(model.apply(other.tocsr(), batch), model.apply(x, batch))
+    seen = Scvi(epochs=1, min_spots=2).fit(x, batch, np.random.default_rng(0)).model
+    assert seen.genes.tolist() == list(range(30))
+
+
+def test_rows_without_counts_of_the_chosen_genes_are_refused(counts):
+    x, _, batch = counts
+    x = sp.csr_matrix(np.hstack([x.toarray(), np.eye(200, 3, dtype=np.int32)]))
+    empty = x.tolil()
+    empty[:2, :30] = 0
+    empty = empty.tocsr()
+    with pytest.raises(
+        DataError, match="2 rows have no counts of the 30 genes in use. Remove them, or fit with"
+    ):
+        Scvi(min_spots=2).align(empty, batch, np.random.default_rng(0))
+    model = Scvi(epochs=1, min_spots=2).fit(x, batch, np.random.default_rng(0)).model
+    with pytest.raises(DataError, match="scvi: 2 rows have no counts of the 30 genes"):
+        model.apply(empty, batch)
+    with pytest.raises(DataError, match="none of 33 genes is seen in 999 rows. Lower min_spots"):
+        Scvi(min_spots=999).align(x, batch, np.random.default_rng(0))
+
+
+def test_genes_and_layers_that_do_not_belong_together_are_no_model(counts):
+    x, _, batch = counts
+    model = Scvi(epochs=1).fit(x, batch, np.random.default_rng(0)).model
+    for changed in ({"columns": 29}, {"genes": model.genes[:5]}, {"genes": model.genes[:0]}, {"weights": {}}):
+        with pytest.raises(ValueError):
+            replace(model, **changed)
 
 
 def test_seed_decides(counts):
@@ -134,6 +195,8 @@ def test_a_missing_package_is_told(counts, rng, monkeypatch):
         ({"layers": 0}, "layers"),
         ({"hidden": 0}, "hidden"),
         ({"epochs": -1}, "epochs"),
+        ({"hvg": -1}, "hvg"),
+        ({"min_spots": -1}, "min_spots"),
     ],
 )
 def test_parameters_out_of_range(params, message):

@@ -3,6 +3,10 @@
 Kang et al. (2018), 10.1038/nbt.4042: two donors, each with and without interferon. Stimulation is the strong
 batch (other conditions are 4 % of what chance would make of the neighbours), the sample includes it. Donors
 alone differ little beside it; subtracting their means mixes nothing, and so is not asked to.
+
+Of all four samples, by condition, before → after: iLISI 0.00 → 0.06 (center), 0.11 (combat), 0.72 (harmony),
+0.66 (scanorama); silhouette of the types 0.14 → 0.18, 0.19, 0.21, 0.22; ARI of as many clusters with them
+0.52 → 0.73, 0.69, 0.73, 0.72.
 """
 
 import anndata as ad
@@ -12,13 +16,14 @@ import pytest
 import scipy.sparse as sp
 from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score, silhouette_score
-from sklearn.neighbors import NearestNeighbors
+from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 
 from triptych.aligners import registry
 from triptych.aligners.harmony import Harmony
 from triptych.core.protocols import Counts
 from triptych.encoders.genes.pca import Pca
 from triptych.maths.threads import one_thread
+from triptych.metrics.ilisi import Ilisi
 
 pytestmark = pytest.mark.data
 NEIGHBOURS = 15
@@ -26,7 +31,7 @@ NEIGHBOURS = 15
 
 @pytest.fixture(scope="module")
 def blood(real_data):
-    """Counts, principal components, and codes of type, sample, condition and donor."""
+    """Counts with their genes, principal components, and codes of type, sample, condition and donor."""
     table = ad.read_h5ad(real_data / "kang_pbmc" / "kang_4samples.h5ad")
     sample = table.obs["sample_id"].astype(str)
     columns = {
@@ -35,7 +40,7 @@ def blood(real_data):
     }  # fmt: skip
     codes = {name: pd.factorize(column)[0] for name, column in columns.items()}
     counts = Counts(sp.csr_matrix(table.X), table.var_names.to_numpy().astype(str), codes["sample"])
-    return counts.matrix, Pca(components=20).encode(counts, np.random.default_rng(0)), codes
+    return counts, Pca(components=20).encode(counts, np.random.default_rng(0)), codes
 
 
 def mixing(x, batch):
@@ -63,9 +68,10 @@ def test_batches_mix_and_types_stay_apart(name, column, blood):
     _, x, codes = blood
     found = registry.make(name).align(x, codes[column], np.random.default_rng(0))
     assert mixing(found, codes[column]) > MIXES[name] * mixing(x, codes[column])
+    assert Ilisi().score(found, codes[column]) > Ilisi().score(x, codes[column])
     before, after = apart(x, codes["type"]), apart(found, codes["type"])
-    assert after[0] > before[0] - 0.02
-    assert after[1] > before[1] - 0.03
+    assert after[0] >= before[0]
+    assert after[1] >= before[1]
 
 
 @pytest.mark.parametrize("name", ["harmony", "scanorama"])
@@ -98,10 +104,62 @@ def test_scvi_mixes_beside_itself_without_the_batch(blood):
     counts, _, codes = blood
     batch, types = codes["condition"], codes["type"]
     without, found = (
-        registry.make("scvi", {"epochs": 60}).align(counts, told, np.random.default_rng(0))
+        registry.make("scvi", {"epochs": 60}).align(counts.matrix, told, np.random.default_rng(0))
         for told in (np.zeros_like(batch), batch)
     )
     assert mixing(found, batch) > 2 * mixing(without, batch)
+    assert Ilisi().score(found, batch) > Ilisi().score(without, batch)
     before, after = apart(without, types), apart(found, types)
-    assert after[0] > before[0] - 0.02
-    assert after[1] > before[1] - 0.03
+    assert after[0] >= before[0]
+    assert after[1] >= before[1]
+
+
+def transferred(space, mapped, types, old):
+    """Share of the new rows whose type is that of most of their neighbours in the fit."""
+    guess = KNeighborsClassifier(NEIGHBOURS).fit(space, types[old]).predict(mapped)
+    return (guess == types[~old]).mean()
+
+
+@pytest.mark.parametrize("column", ["donor", "condition"])
+@pytest.mark.parametrize("name", ["harmony", "scanorama"])
+def test_types_transfer_to_what_the_fit_has_not_seen(name, column, blood):
+    """One donor (or condition) is fitted, components included; the other, two batches more, is mapped.
+
+    Accuracy before → after, the first held out and then the second: donors 0.808 → 0.809 and 0.897 → 0.899
+    (harmony), 0.823 and 0.914 (scanorama); conditions 0.907 → 0.913 and 0.885 → 0.891, 0.917 and 0.888. Means
+    and variances alone cost 0.6 to 2 points between donors, who differ in how many cells of each type there
+    are (center 0.802 and 0.877, combat 0.796 and 0.880), and gain 1.9 points, or none, between conditions.
+    """
+    if name == "scanorama":
+        pytest.importorskip("scanorama", reason="the extra align is not installed")
+    counts, _, codes = blood
+    for held in (0, 1):
+        old = codes[column] != held
+        pca = Pca(components=20).fit(rows_of(counts, old), np.random.default_rng(0))
+        new = pca.model.apply(rows_of(counts, ~old))
+        value, model = registry.make(name).fit(pca.value, codes["sample"][old], np.random.default_rng(0))
+        mapped = model.apply(new, np.unique(codes["sample"][~old], return_inverse=True)[1])
+        before = transferred(pca.value, new, codes["type"], old)
+        assert transferred(value, mapped, codes["type"], old) >= before
+        both = np.repeat([0, 1], [len(value), len(mapped)])
+        assert mixing(np.vstack([value, mapped]), both) > mixing(np.vstack([pca.value, new]), both)
+
+
+def rows_of(counts, rows):
+    return Counts(counts.matrix[rows], counts.genes, counts.batch[rows])
+
+
+@pytest.mark.slow
+def test_scvi_encodes_a_donor_it_has_not_seen(blood):
+    """It has no space from before: held against principal components, 0.808 and 0.897; found 0.808 and 0.894.
+
+    A condition that it was not trained on it cannot know to ignore: 0.849 and 0.722, against 0.907 and 0.885.
+    """
+    pytest.importorskip("scvi", reason="the extra align is not installed")
+    counts, _, codes = blood
+    for held, least in ((0, 0.80), (1, 0.88)):
+        old = codes["donor"] != held
+        scvi = registry.make("scvi", {"epochs": 60})
+        value, model = scvi.fit(counts.matrix[old], codes["sample"][old], np.random.default_rng(0))
+        mapped = model.apply(counts.matrix[~old], codes["sample"][~old])
+        assert transferred(value, mapped, codes["type"], old) > least

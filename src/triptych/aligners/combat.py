@@ -3,14 +3,89 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 
+from triptych.aligners.combat_estimates import Settling, effects, posterior, priors
 from triptych.aligners.door import check_sizes, faults_of
+from triptych.aligners.mapping import each_batch, faults_of_new, need_shapes
 from triptych.aligners.moments import Moments, moments
-from triptych.core.errors import DataError, NumericsError
+from triptych.core.checks import Faults
+from triptych.core.models import Fit, Saved
 from triptych.core.protocols import Codes, Matrix, Vector
+
+
+@dataclass(frozen=True, eq=False)
+class FittedCombat(Saved):
+    """What `Combat` learned: where the batches go, and how large their effects commonly are.
+
+    Parameters
+    ----------
+    grand
+        Mean of all rows of the fit, shape (d,).
+    pooled
+        Standard deviation within the batches of the fit, shape (d,); 0 where a column is constant in each.
+    prior
+        Parameters of the distributions of shifts and scales over all columns of all batches of the fit, as
+        `priors` gives them, shape (1, 5); None where the fit had one batch, and so no effects.
+    settling
+        When the estimates count as settled.
+    """
+
+    grand: Vector
+    pooled: Vector
+    prior: Matrix | None
+    settling: Settling
+
+    def __post_init__(self) -> None:
+        need_shapes((self.grand, self.grand.shape[:1]), (self.pooled, self.grand.shape))
+        if self.prior is not None:
+            need_shapes((self.prior, (1, 5)))
+
+    def apply(self, x: Matrix, batch: Codes) -> Matrix:
+        """Adjust new batches to the mean and the spread of the fit.
+
+        Parameters
+        ----------
+        x
+            Shape (n, d), the columns those of the fit.
+        batch
+            Code of the new batch of each row, shape (n,).
+
+        Returns
+        -------
+        Shape (n, d). A column constant within every batch of the fit becomes its mean there.
+
+        Raises
+        ------
+        DataError
+            When the columns are others, values are not finite, codes are missing, lengths differ, or a
+            batch has one row; all faults together. Or when the rows of a batch are all alike.
+        NumericsError
+            When the estimates do not settle.
+        """
+        faults = faults_of_new("combat", x, batch, len(self.grand))
+        _check_batches(faults, batch)
+        faults.raise_if_any()
+        return each_batch(np.asarray(x, np.float64), batch, self._moved)
+
+    def _moved(self, x: Matrix) -> Matrix:
+        return self.adjusted(x, moments(x, np.zeros(len(x), np.intp)), self.prior)
+
+    def adjusted(self, x: Matrix, by: Moments, prior: Matrix | None) -> Matrix:
+        """Rows of the batches that ``by`` describes, each with a prior of its own where none is given."""
+        varies = self.pooled > 0
+        aligned = np.tile(self.grand, (len(x), 1))
+        if varies.any():
+            scale = self.pooled[varies]
+            shift, spread = effects(by, self.grand, varies, scale)
+            prior = priors(shift, spread) if prior is None else prior
+            shift, spread = posterior(by.size[:, None], shift, spread, prior, self.settling)
+            z = (x[:, varies] - self.grand[varies]) / scale
+            aligned[:, varies] += (z - shift[by.of]) / np.sqrt(spread)[by.of] * scale
+        return aligned
 
 
 @dataclass(frozen=True)
@@ -30,6 +105,10 @@ class Combat:
     column j by γ_bj ~ N(γ_b, τ_b²) and scales its variance by δ_bj ~ inverse gamma, the priors by the
     moments of all columns of the batch. The posterior means solve, in turns, equation 3.1 of Johnson et
     al. (2007). No covariates: what is confounded with the batch is taken out with it.
+
+    A batch never seen is standardised by the fit's mean and deviation, and its shifts and scales are shrunk
+    towards one prior of the fit: the moments of γ and δ over all columns of all its batches. A fit of one
+    batch has seen no effects; the prior is then the new batch's own, as it is within a fit.
     """
 
     tol: float = 1e-8
@@ -68,63 +147,33 @@ class Combat:
         NumericsError
             When the estimates do not settle in ``max_iter`` rounds.
         """
-        self._check(x, batch)
-        x = np.asarray(x, np.float64)
-        by = moments(x, batch)
-        if len(by.size) < 2:
-            return x
-        pooled = np.sqrt(by.squares.sum(axis=0) / len(x))
-        varies = pooled > 0
-        aligned = np.tile(by.grand, (len(x), 1))
-        if varies.any():
-            shift, spread = self._posterior(by, varies, pooled[varies])
-            of, scale = by.of, pooled[varies]
-            z = (x[:, varies] - by.grand[varies]) / scale
-            aligned[:, varies] += (z - shift[of]) / np.sqrt(spread)[of] * scale
-        return aligned
+        return self.fit(x, batch, rng).value
 
-    def _check(self, x: Matrix, batch: Codes) -> None:
+    def fit(self, x: Matrix, batch: Codes, rng: np.random.Generator) -> Fit[Matrix, FittedCombat]:
+        """As `align`, and keep mean, spread and prior for batches never seen."""
         faults = faults_of("combat", x, batch)
         faults.check(x.shape[1] > 1, "one column cannot borrow strength from others. Use center.")
-        check_sizes(faults, batch, 2, "Merge it with another batch, or use center.")
+        _check_batches(faults, batch)
         faults.raise_if_any()
+        x = np.asarray(x, np.float64)
+        by = moments(x, batch)
+        pooled = np.sqrt(by.squares.sum(axis=0) / len(x))
+        model = FittedCombat(by.grand, pooled, _prior(by, pooled), Settling(self.tol, self.max_iter))
+        return Fit(x if len(by.size) < 2 else model.adjusted(x, by, None), model)
 
-    def _posterior(self, by: Moments, varies: Matrix, pooled: Vector) -> tuple[Matrix, Matrix]:
-        """Shift γ and scale δ of every batch and varying column, each (b, d), in standardised units."""
-        size = by.size[:, None]
-        shift = (by.mean - by.grand)[:, varies] / pooled
-        spread = by.squares[:, varies] / pooled**2 / (size - 1)
-        centre, width = shift.mean(axis=1, keepdims=True), shift.var(axis=1, keepdims=True)
-        if not spread.any(axis=1).all():
-            raise DataError(
-                "combat: the rows of a batch are all alike.", "Leave that batch out, or use center."
-            )
-        prior = _inverse_gamma(spread)
-        g, d = shift, spread
-        for _ in range(self.max_iter):
-            g_new = (width * size * shift + d * centre) / (width * size + d)
-            squares = (size - 1) * spread + size * (shift - g_new) ** 2
-            d_new = (squares / 2 * prior[1] + prior[0]) / ((size / 2 + 1) * prior[1] + prior[2])
-            settled = _change(g, g_new) <= self.tol and _change(d, d_new) <= self.tol
-            g, d = g_new, d_new
-            if settled:
-                return g, d
-        raise NumericsError(
-            f"combat: the estimates did not settle in {self.max_iter} rounds.", "Raise max_iter or tol."
-        )
+    def restore(self, folder: Path) -> FittedCombat:
+        """Read a model that was saved."""
+        return FittedCombat.load(folder)
 
 
-def _inverse_gamma(spread: Matrix) -> tuple[Matrix, Matrix, Matrix]:
-    """Prior of the scales, (b, 1) each: m(s² + m²), s² and m², with m and s² the moments over the columns.
-
-    Shape a = 2 + m²/s² and scale b = m + m³/s² are both multiplied by s², so that columns of one variance,
-    s² = 0, are the limit m and no division by zero.
-    """
-    mean = spread.mean(axis=1, keepdims=True)
-    var = spread.var(axis=1, keepdims=True, ddof=1) if spread.shape[1] > 1 else np.zeros_like(mean)
-    return mean * (var + mean**2), var, mean**2
+def _check_batches(faults: Faults, batch: Codes) -> None:
+    check_sizes(faults, batch, 2, "Merge it with another batch, or use center.")
 
 
-def _change(old: Matrix, new: Matrix) -> float:
-    """Largest change, relative to the size of the estimates."""
-    return float(np.abs(new - old).max() / max(float(np.abs(new).max()), np.finfo(np.float64).tiny))
+def _prior(by: Moments, pooled: Vector) -> Matrix | None:
+    """Over all columns that vary and all batches, (1, 5); None where there are no effects to learn from."""
+    varies = pooled > 0
+    if len(by.size) < 2 or not varies.any():
+        return None
+    shift, spread = effects(by, by.grand, varies, pooled[varies])
+    return priors(shift.reshape(1, -1), spread.reshape(1, -1))

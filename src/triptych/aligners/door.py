@@ -6,7 +6,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from triptych.core.checks import Faults, listing
-from triptych.core.protocols import Array, Codes
+from triptych.core.protocols import Array, Codes, Matrix
 
 
 def faults_of(aligner: str, x: Array, batch: Codes) -> Faults:
@@ -66,3 +66,17 @@ def check_sizes(faults: Faults, batch: Codes, least: int, remedy: str) -> None:
     small = [f"{code} ({size})" for code, size in zip(codes, sizes, strict=True) if size < least]
     few = f"every batch needs {least} rows, but fewer are in batch {listing(small)}. {remedy}"
     faults.check(not small, few)
+
+
+def check_directions(faults: Faults, x: Matrix) -> None:
+    """Note rows that are all zero, where the angle between rows matters.
+
+    Parameters
+    ----------
+    faults
+        Where to.
+    x
+        Shape (n, d).
+    """
+    zero = int((~x.any(axis=1)).sum())
+    faults.check(zero == 0, f"{zero} rows are all zero and have no direction. Remove them.")

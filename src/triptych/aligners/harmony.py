@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 import pandas as pd
 
-from triptych.aligners.door import faults_of
+from triptych.aligners.door import check_directions, faults_of
+from triptych.aligners.harmony_fitted import FittedHarmony, memberships, unit
+from triptych.core.models import Fit
 from triptych.core.protocols import Codes, Matrix
 from triptych.core.randomness import seed_from
 from triptych.maths.threads import one_thread
@@ -30,6 +33,12 @@ class Harmony:
         Rounds of clustering and correction at most.
     clusters
         Number of soft clusters; 0 takes one for every 30 observations, from 2 to 100.
+
+    Notes
+    -----
+    A batch never seen is mapped as `FittedHarmony` says, with ``lamb`` or, where that is None, 1. For the
+    sake of that a fit of one batch, which has nothing to correct, still finds its clusters, by k-means of
+    the directions of its rows.
     """
 
     theta: float = 2.0
@@ -69,33 +78,58 @@ class Harmony:
         Raises
         ------
         DataError
-            When values are not finite, codes are missing, or lengths differ; all faults together.
+            When values are not finite, rows are all zero, codes are missing, lengths differ, or two rows are
+            all there is; all faults together.
         """
-        self._check(x, batch)
-        if len(np.unique(batch)) < 2:
-            return x
+        return self.fit(x, batch, rng).value
+
+    def fit(self, x: Matrix, batch: Codes, rng: np.random.Generator) -> Fit[Matrix, FittedHarmony]:
+        """As `align`, and keep the soft clusters for batches never seen."""
+        faults = faults_of("harmony", x, batch)
+        check_directions(faults, x)
+        alone = len(np.unique(batch)) < 2
+        # of two rows harmonypy makes two clusters, and never comes back
+        faults.check(alone or len(x) > 2, "2 rows are too few to tell batches from groups.")
+        faults.raise_if_any()
+        clusters = min(self.clusters or int(np.clip(round(len(x) / 30), 2, 100)), len(x))
+        with one_thread():
+            if alone:
+                value, member = x, self._grouped(np.asarray(x, np.float64), clusters, seed_from(rng))
+            else:
+                value, member = self._corrected(x, batch, clusters, seed_from(rng))
+            return Fit(
+                value, FittedHarmony.of(member, np.asarray(value, np.float64), self.sigma, self.lamb or 1.0)
+            )
+
+    def restore(self, folder: Path) -> FittedHarmony:
+        """Read a model that was saved."""
+        return FittedHarmony.load(folder)
+
+    def _corrected(self, x: Matrix, batch: Codes, clusters: int, seed: int) -> tuple[Matrix, Matrix]:
+        """Corrected rows, shape (n, d), and their soft clusters, shape (n, k)."""
         import harmonypy  # installs a log handler when imported, so not before it is wanted
 
-        clusters = self.clusters or int(np.clip(round(len(x) / 30), 2, 100))
-        with one_thread():
-            result = harmonypy.run_harmony(
-                # (d, n): given (n, d), harmonypy guesses the orientation, wrongly when n = d
-                np.ascontiguousarray(x.T, np.float64),
-                pd.DataFrame({"batch": batch}),
-                "batch",
-                theta=self.theta,
-                sigma=self.sigma,
-                lamb=self.lamb,
-                nclust=min(clusters, len(x)),
-                max_iter_harmony=self.max_iter,
-                random_state=seed_from(rng),
-                ncores=1,
-                verbose=False,
-            )
-        return np.array(result.Z_corr, np.float64)
+        result = harmonypy.run_harmony(
+            # (d, n): given (n, d), harmonypy guesses the orientation, wrongly when n = d
+            np.ascontiguousarray(x.T, np.float64),
+            pd.DataFrame({"batch": batch}),
+            "batch",
+            theta=self.theta,
+            sigma=self.sigma,
+            lamb=self.lamb,
+            nclust=clusters,
+            max_iter_harmony=self.max_iter,
+            random_state=seed,
+            ncores=1,
+            verbose=False,
+        )
+        return np.array(result.Z_corr, np.float64), np.asarray(result.R, np.float64)
 
-    def _check(self, x: Matrix, batch: Codes) -> None:
-        faults = faults_of("harmony", x, batch)
-        zero = int((~x.any(axis=1)).sum())
-        faults.check(zero == 0, f"{zero} rows are all zero and have no direction. Remove them.")
-        faults.raise_if_any()
+    def _grouped(self, x: Matrix, clusters: int, seed: int) -> Matrix:
+        """Soft clusters of rows of one batch, shape (n, k)."""
+        from sklearn.cluster import KMeans
+
+        rows = unit(x)
+        distinct = min(clusters, len(np.unique(rows, axis=0)))  # it warns when asked for more
+        found = KMeans(distinct, n_init=1, random_state=seed).fit(rows)
+        return memberships(x, found.cluster_centers_, self.sigma)

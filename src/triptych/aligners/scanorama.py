@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final
+from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 
 from triptych.aligners.door import check_sizes, faults_of
+from triptych.aligners.scanorama_fitted import PART, SMALL, FittedScanorama
 from triptych.aligners.seeding import global_seed
 from triptych.core.checks import listing
 from triptych.core.errors import NumericsError, TriptychWarning
 from triptych.core.extras import need
+from triptych.core.models import Fit
 from triptych.core.protocols import Codes, Matrix
 from triptych.maths.threads import one_thread
-
-PART: Final = 5000  # matched pairs weighted at once: memory is n × PART
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,8 @@ class Scanorama:
     -----
     Neighbours are exact: the approximate search is built by many threads and gives other bits each time.
     The view is divided by its root mean square norm on the way in and multiplied on the way out, since
-    the method was made for rows of unit norm.
+    the method was made for rows of unit norm. Batches never seen are stitched to the corrected rows of the
+    fit, as `FittedScanorama` says.
     """
 
     sigma: float = 15.0
@@ -80,21 +82,27 @@ class Scanorama:
         NumericsError
             When scanorama refuses to correct.
         """
-        self._check(x, batch)
-        if len(np.unique(batch)) < 2:
-            return x
-        rows = [np.flatnonzero(batch == code) for code in np.unique(batch)]
-        x = np.asarray(x, np.float64)
-        norm = float(np.sqrt((x**2).sum(axis=1).mean())) or 1.0
-        aligned = np.empty_like(x)
-        for part, value in zip(rows, self._stitched([x[part] / norm for part in rows]), strict=True):
-            aligned[part] = value * norm
-        return aligned
+        return self.fit(x, batch, rng).value
 
-    def _check(self, x: Matrix, batch: Codes) -> None:
+    def fit(self, x: Matrix, batch: Codes, rng: np.random.Generator) -> Fit[Matrix, FittedScanorama]:
+        """As `align`, and keep the corrected rows, to which batches never seen are matched."""
         faults = faults_of("scanorama", x, batch)
-        check_sizes(faults, batch, self.knn, "Lower knn, or merge it with another batch.")
+        check_sizes(faults, batch, self.knn, SMALL)
         faults.raise_if_any()
+        rows = [np.flatnonzero(batch == code) for code in np.unique(batch)]
+        wide = np.asarray(x, np.float64)
+        norm = float(np.sqrt((wide**2).sum(axis=1).mean())) or 1.0
+        aligned = x
+        if len(rows) > 1:
+            aligned = np.empty_like(wide)
+            for part, value in zip(rows, self._stitched([wide[part] / norm for part in rows]), strict=True):
+                aligned[part] = value * norm
+        reference = (np.asarray(aligned, np.float64) / norm).astype(np.float32)
+        return Fit(aligned, FittedScanorama(reference, norm, self.sigma, self.knn, self.alpha))
+
+    def restore(self, folder: Path) -> FittedScanorama:
+        """Read a model that was saved."""
+        return FittedScanorama.load(folder)
 
     def _stitched(self, parts: list[Matrix]) -> list[Matrix]:
         """The batches, corrected."""

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
@@ -15,10 +16,11 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from triptych.aligners.door import check_batch
+from triptych.aligners.scvi_counts import HINT, chosen, of_genes, taken
+from triptych.aligners.scvi_fitted import FittedScvi
 from triptych.aligners.seeding import global_seed, global_torch_seed
-from triptych.core.checks import Faults
 from triptych.core.extras import need
+from triptych.core.models import Fit
 from triptych.core.progress import track
 from triptych.core.protocols import Array, Codes, Matrix
 from triptych.core.randomness import seed_from
@@ -47,11 +49,19 @@ class Scvi:
         Passes over the data; 0 takes the library's own: 400, and fewer beyond 20 000 rows.
     likelihood
         Distribution of the counts: ``nb`` (negative binomial), ``zinb`` (with extra zeros) or ``poisson``.
+    hvg
+        Number of highly variable genes, ranked in each batch; 0 keeps every gene.
+    min_spots
+        Genes seen in fewer observations are left out first.
 
     Notes
     -----
     It reads raw counts, not a view: in a recipe, ``x: "layers:counts"``. It trains on every row, on the
     CPU, with one thread.
+
+    Its encoder sees the counts and not the batch, so rows of batches never seen are encoded as those of the
+    fit are. The chosen genes belong to the model. Rows without counts of them are refused, in the fit and
+    after it: their library has no size, and their code would only say so.
     """
 
     latent: int = 20
@@ -59,6 +69,8 @@ class Scvi:
     hidden: int = 128
     epochs: int = 0
     likelihood: Literal["nb", "zinb", "poisson"] = "nb"
+    hvg: int = 0
+    min_spots: int = 0
 
     takes: ClassVar[Literal["counts"]] = "counts"
     revision: ClassVar[int] = 1
@@ -70,6 +82,8 @@ class Scvi:
             raise ValueError("latent, layers and hidden must be at least 1")
         if self.epochs < 0:
             raise ValueError("epochs must not be negative; 0 takes as many as the library would")
+        if self.hvg < 0 or self.min_spots < 0:
+            raise ValueError("hvg and min_spots must not be negative; 0 keeps every gene")
 
     def align(self, x: Array, batch: Codes, rng: np.random.Generator) -> Matrix:
         """Learn the latent space of ``x`` and return its mean at every row.
@@ -91,19 +105,34 @@ class Scvi:
         ------
         DataError
             When values are no counts, rows have no counts, codes are missing, or lengths differ; all
-            faults together.
+            faults together. Or when the choice of genes leaves none, or rows without counts.
         MissingExtraError
             When scvi-tools is not installed.
         """
-        counts = _counts(x, batch)
+        return self.fit(x, batch, rng).value
+
+    def fit(self, x: Array, batch: Codes, rng: np.random.Generator) -> Fit[Matrix, FittedScvi]:
+        """As `align`, and keep the encoder for rows never seen."""
+        counts, faults = taken(x, batch)
+        faults.check(counts.shape[0] > 2, f"{counts.shape[0]} rows are too few to train on.")
+        faults.raise_if_any(hint=HINT)
+        genes = chosen(counts, batch, hvg=self.hvg, min_spots=self.min_spots)
+        used = of_genes(counts, genes)
         with ExitStack() as stack:
             library = stack.enter_context(_quiet())
             stack.enter_context(global_torch_seed(seed_from(rng)))
             folder = stack.enter_context(TemporaryDirectory(prefix="triptych-scvi-"))
-            return self._latent(library, counts, batch, folder)
+            latent, encoder = self._trained(library, used, batch, folder)
+            return Fit(latent, FittedScvi.of(counts.shape[1], genes, encoder))
 
-    def _latent(self, library: ModuleType, counts: sp.csr_matrix, batch: Codes, folder: str) -> Matrix:
-        """Train in silence, and encode; what the library might write goes to ``folder``."""
+    def restore(self, folder: Path) -> FittedScvi:
+        """Read a model that was saved."""
+        return FittedScvi.load(folder)
+
+    def _trained(
+        self, library: ModuleType, counts: sp.csr_matrix, batch: Codes, folder: str
+    ) -> tuple[Matrix, Any]:
+        """Train in silence: the codes and the encoder; what the library might write goes to ``folder``."""
         table, cls = _table(counts, batch), library.model.SCVI
         cls.setup_anndata(table, batch_key="batch")
         model = cls(
@@ -116,25 +145,9 @@ class Scvi:
         epochs = self.epochs or max(1, min(LONGEST, round(LONGEST * DECAY_AT / len(batch))))
         try:
             model.train(max_epochs=epochs, **_training(len(batch)), **_trainer(folder, epochs))
-            return np.asarray(model.get_latent_representation(), np.float32)
+            return np.asarray(model.get_latent_representation(), np.float32), model.module.z_encoder
         finally:
             model.deregister_manager()  # else the class keeps the counts for as long as Python runs
-
-
-def _counts(x: Array, batch: Codes) -> sp.csr_matrix:
-    """The counts as CSR of float32, or a refusal."""
-    faults = Faults("scvi")
-    counts = sp.csr_matrix(x)
-    values = counts.data
-    whole = bool(np.isfinite(values).all()) and bool((values == np.round(values)).all())
-    faults.check(whole, "some values are not whole numbers.")
-    faults.check(not bool((values < 0).any()), "some values are negative.")
-    check_batch(faults, counts, batch)
-    empty = int((counts.sum(axis=1) == 0).sum())
-    faults.check(empty == 0, f"{empty} rows have no counts. Remove them.")
-    faults.check(counts.shape[0] > 2, f"{counts.shape[0]} rows are too few to train on.")
-    faults.raise_if_any(hint="It takes raw counts: in a recipe, x: layers:counts.")
-    return counts.astype(np.float32)
 
 
 def _table(counts: sp.csr_matrix, batch: Codes) -> AnnData:

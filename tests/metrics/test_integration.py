@@ -5,7 +5,8 @@ import pytest
 
 from triptych.core.errors import DataError
 from triptych.maths.neighbours import Neighbours, nearest
-from triptych.metrics import registry
+from triptych.metrics import neighbourhoods, registry
+from triptych.metrics.kbet import p_values
 from triptych.metrics.lisi import lisi, weights
 
 MIXING = ("ilisi", "kbet", "batch-silhouette")
@@ -82,6 +83,46 @@ def test_weights_of_rows_that_coincide():
     p = weights(np.repeat([0.0, 1.0, 2.0], [10, 5, 5])[None], 5.0)
     assert np.allclose(p[0, :10], 0.1)
     assert np.allclose(p[0, 10:], 0)
+
+
+@pytest.mark.parametrize("kernel", [lisi, p_values])
+def test_threads_and_blocks_do_not_change_a_bit(kernel, rng, monkeypatch):
+    found, codes, values = nearest(rng.normal(size=(700, 10)), 90), rng.integers(0, 4, 700), set()
+    for threads, numbers in ((1, 2**18), (1, 2**12), (3, 2**12)):
+        monkeypatch.setattr(neighbourhoods, "threads", lambda threads=threads: threads)
+        monkeypatch.setattr(neighbourhoods, "VALUES", numbers)
+        values.add(kernel(found, codes).tobytes())
+    assert len(values) == 1
+
+
+def test_faults_of_a_thread_are_raised(monkeypatch):
+    monkeypatch.setattr(neighbourhoods, "VALUES", 4)
+    with pytest.raises(ZeroDivisionError):
+        neighbourhoods.each_block(10, 2, lambda rows: 1 // 0)
+
+
+def test_weights_of_scales_and_shapes(rng):
+    """Many far neighbours, one far neighbour, two distances, equal distances but one."""
+    rows = [
+        np.r_[0.0, np.full(88, 1e6)],
+        np.r_[np.zeros(88), 1e6],
+        np.arange(89.0) % 2,
+        np.exp(np.arange(89.0)),
+    ]
+    rows += [10.0 ** rng.uniform(-9, 9, 89), 1 + 1e-9 * np.arange(89.0), 1e-120 * np.arange(89.0)]
+    p = weights(np.array(rows), 30.0)
+    entropy = np.exp(-(p * np.log(np.maximum(p, 1e-300))).sum(axis=1))
+    reached = [0, 3, 4, 5, 6]  # where fewer than 30 lie nearest, and distances differ
+    assert np.allclose(entropy[reached], 30, rtol=1e-5)
+    assert np.allclose(p[1], np.r_[np.full(88, 1 / 88), 0])
+    assert np.allclose(p[2], np.where(np.arange(89) % 2, 0, 1 / 45))
+
+
+def test_which_scores_are_of_mixing():
+    found = {
+        name: registry.find(name).mixing for name in (*MIXING, "clisi", "graph-connectivity", "silhouette")
+    }
+    assert found == {name: name in MIXING for name in found}
 
 
 def test_lisi_counts_groups(rng):

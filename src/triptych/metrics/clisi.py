@@ -32,7 +32,7 @@ class Clisi(OfNeighbourhoods):
     least: ClassVar[int] = 4
     against: ClassVar[Literal["truth", "space"]] = "space"
     greater_is_better: ClassVar[bool] = True
-    revision: ClassVar[int] = 1
+    revision: ClassVar[int] = 2
     random: ClassVar[bool] = False
     cite: ClassVar[str] = "10.1038/s41592-019-0619-0"
 

@@ -11,7 +11,7 @@ from scipy.sparse.csgraph import connected_components
 
 from triptych.core.protocols import Codes
 from triptych.maths.neighbours import Neighbours
-from triptych.metrics.neighbourhoods import OfNeighbourhoods
+from triptych.metrics.neighbourhoods import OfNeighbourhoods, narrow
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class GraphConnectivity(OfNeighbourhoods):
 
     def value(self, found: Neighbours, codes: Codes) -> float:
         """Mean share of the largest component."""
-        _, codes, size = np.unique(codes, return_inverse=True, return_counts=True)
+        codes, size = narrow(codes)
         component = connected_components(_within(found, codes), connection=self.connection)[1]
         count = np.bincount(component)
         largest = np.zeros(len(size), np.int64)
@@ -54,7 +54,8 @@ class GraphConnectivity(OfNeighbourhoods):
 
 def _within(found: Neighbours, codes: Codes) -> sp.csr_matrix:
     """The edges between observations of one label, CSR of shape (n, n)."""
-    same = codes[found.indices] == codes[:, None]
-    start = np.concatenate([[0], np.cumsum(same.sum(axis=1))])
-    columns = found.indices[same]
-    return sp.csr_matrix((np.ones(len(columns), np.int8), columns, start), shape=(len(codes), len(codes)))
+    indices = np.ascontiguousarray(found.indices)  # fewer neighbours than were found lie apart in memory
+    same = codes[indices] == codes[:, None]
+    start = np.concatenate([[0], np.cumsum(np.count_nonzero(same, axis=1))])
+    columns = indices[same]  # weights are doubles, as scipy's graphs would make them
+    return sp.csr_matrix((np.ones(len(columns)), columns, start), shape=(len(codes), len(codes)))

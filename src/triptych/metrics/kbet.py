@@ -10,7 +10,7 @@ from scipy.special import chdtrc
 
 from triptych.core.protocols import Codes, Vector
 from triptych.maths.neighbours import Neighbours
-from triptych.metrics.neighbourhoods import OfNeighbourhoods, compositions
+from triptych.metrics.neighbourhoods import OfNeighbourhoods, compositions, each_block, narrow
 
 
 @dataclass(frozen=True)
@@ -61,9 +61,13 @@ def p_values(found: Neighbours, codes: Codes) -> Vector:
     codes
         Batches, shape (n,).
     """
-    _, codes, size = np.unique(codes, return_inverse=True, return_counts=True)
+    codes, size = narrow(codes)
     expected = found.k * size / len(codes)
     p = np.empty(len(codes))
-    for rows, observed in compositions(found.indices, codes, len(size)):
+
+    def fill(rows: slice) -> None:
+        observed = compositions(codes[found.indices[rows]], len(size))
         p[rows] = chdtrc(len(size) - 1, ((observed - expected) ** 2 / expected).sum(axis=1))
+
+    each_block(len(codes), found.k + len(size), fill)
     return p

@@ -5,14 +5,17 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from triptych.core.protocols import Codes, Matrix, Vector
 from triptych.maths.neighbours import Neighbours
-from triptych.metrics.neighbourhoods import blocks, compositions
+from triptych.metrics.neighbourhoods import compositions, each_block, narrow
 
 TOLERANCE: Final = 1e-6  # nats of entropy
 TRIES: Final = 64
-STRIDE: Final = 2.0  # longest step of log beta outside a bracket
+STRIDE: Final = 2.0  # longest step of log β
+FLAT: Final = 1e-12  # least variance of distances whose mean is 1
+BENT: Final = 0.2  # Halley's correction is taken when it multiplies Newton's step by 0.2 to 5
 
 
 def lisi(found: Neighbours, codes: Codes) -> Vector:
@@ -33,19 +36,23 @@ def lisi(found: Neighbours, codes: Codes) -> Vector:
     -------
     Shape (n,), from 1 to the number of groups.
     """
-    names, codes = np.unique(codes, return_inverse=True)
-    others, index = found.indices[:, 1:], np.empty(len(found))
-    for rows in blocks(len(found), 4 * found.k):
+    codes, size = narrow(codes)
+    index = np.empty(len(found))
+
+    def fill(rows: slice) -> None:
         p = weights(found.distances[rows, 1:], found.k / 3)
-        for part, share in compositions(others[rows], codes, len(names), p):
-            index[rows][part] = 1 / np.einsum("ib,ib->i", share, share)
+        share = compositions(codes[found.indices[rows, 1:]], len(size), p)
+        index[rows] = 1 / np.einsum("ib,ib->i", share, share)
+
+    each_block(len(found), found.k + len(size), fill)
     return index
 
 
 def weights(distance: Matrix, perplexity: float) -> Matrix:
     """Weights p ∝ exp(-β d) of each row, β such that their entropy is log(perplexity).
 
-    Entropy falls as β grows; β is found by Newton's method on log β inside a bracket.
+    Entropy falls as β grows: from log m at 0, by β² var(d) / 2 at first, where the search starts. Halley's
+    method on log β inside a bracket takes about four looks at a row.
 
     Parameters
     ----------
@@ -58,40 +65,62 @@ def weights(distance: Matrix, perplexity: float) -> Matrix:
     -------
     Shape (b, m), each row summing to one.
     """
-    d = distance - distance.min(axis=1, keepdims=True)  # leaves p as it is and keeps a weight of 1
-    mean = d.mean(axis=1, keepdims=True)
-    d /= np.where(mean > 0, mean, 1.0)
-    log_beta, low, high = np.zeros(len(d)), np.full(len(d), -np.inf), np.full(len(d), np.inf)
-    p: Matrix = np.empty_like(d)
-    open_rows = np.arange(len(d))
-    for _ in range(TRIES):
-        beta = np.exp(log_beta[open_rows])
-        p[open_rows], excess, slope = _entropy(d[open_rows], beta, np.log(perplexity))
-        low[open_rows] = np.where(excess > 0, log_beta[open_rows], low[open_rows])
-        high[open_rows] = np.where(excess > 0, high[open_rows], log_beta[open_rows])
-        far = np.abs(excess) > TOLERANCE
-        open_rows, step = open_rows[far], _step(excess[far], slope[far])
-        if not len(open_rows):
+    n, target = len(distance), np.log(perplexity)
+    d, p, room = _scaled(distance), np.empty(distance.shape), np.empty((2, *distance.shape))
+    log_beta, low, high = _start(d, perplexity), np.full(n, -np.inf), np.full(n, np.inf)
+    rows = np.arange(n)  # that are still searched
+    for left in range(TRIES - 1, -1, -1):
+        raw, total, excess, step = _look(d, log_beta, target, room[:, : len(d)])
+        far = (np.abs(excess) > TOLERANCE) & (left > 0)
+        p[rows[~far]] = raw[~far] / total[~far, None]
+        if not far.any():
             break
-        log_beta[open_rows] = _inside(log_beta[open_rows] + step, low[open_rows], high[open_rows])
+        low, high = np.where(excess > 0, log_beta, low), np.where(excess > 0, high, log_beta)
+        log_beta = _inside(log_beta + step, low, high)
+        if not far.all():
+            rows, d = rows[far], d[far]
+            log_beta, low, high = log_beta[far], low[far], high[far]
     return p
 
 
-def _entropy(d: Matrix, beta: Vector, target: float) -> tuple[Matrix, Vector, Vector]:
-    """Weights, their entropy above the target, and how it falls with log beta."""
-    p = np.exp(-beta[:, None] * d)
-    total = p.sum(axis=1)
-    p /= total[:, None]
-    mean = np.einsum("ij,ij->i", p, d)
-    square = np.einsum("ij,ij,ij->i", p, d, d)
-    return p, np.log(total) + beta * mean - target, beta**2 * np.maximum(square - mean**2, 0.0)
+def _scaled(distance: Matrix) -> Matrix:
+    """Distances beyond the smallest of the row, in units of their mean: leaves p and keeps a weight of 1."""
+    d: Matrix = np.subtract(distance, distance.min(axis=1, keepdims=True))
+    mean = d.mean(axis=1, keepdims=True)
+    d /= np.where(mean > 0, mean, 1.0)
+    return d
 
 
-def _step(excess: Vector, slope: Vector) -> Vector:
-    """Newton's step, limited."""
-    with np.errstate(divide="ignore", over="ignore"):
-        step: Vector = np.clip(excess / slope, -STRIDE, STRIDE)
-    return step
+def _start(d: Matrix, perplexity: float) -> Vector:
+    """Log β from the expansion of the entropy at 0, for rows whose mean is 1 or 0."""
+    variance = np.einsum("ij,ij->i", d, d) / d.shape[1] - 1
+    guess: Vector = np.log(2 * np.log(d.shape[1] / perplexity) / np.maximum(variance, FLAT)) / 2
+    return guess
+
+
+def _look(
+    d: Matrix, log_beta: Vector, target: float, room: NDArray[np.float64]
+) -> tuple[Matrix, Vector, Vector, Vector]:
+    """Weights and their sums, the entropy above the target, and the step of log β that should end there.
+
+    With f the excess and c₂, c₃ central moments of d under p: f' = -β² c₂ and f'' = β³ c₃ - 2 β² c₂. Works in
+    ``room``, shape (2, b, m), as fresh memory costs more than the sums.
+    """
+    beta, (raw, product) = np.exp(log_beta), room
+    np.multiply(d, -beta[:, None], out=raw)
+    np.exp(raw, out=raw)
+    total = raw.sum(axis=1)
+    np.multiply(raw, d, out=product)
+    m1 = product.sum(axis=1) / total
+    np.multiply(product, d, out=product)
+    m2, m3 = product.sum(axis=1) / total, np.einsum("ij,ij->i", product, d) / total
+    excess = np.log(total) + beta * m1 - target
+    c2, c3 = np.maximum(m2 - m1**2, 0.0), m3 - 3 * m1 * m2 + 2 * m1**3
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+        newton = excess / (beta**2 * c2)
+        bent = 1 - newton * (beta * c3 / c2 - 2) / 2
+        step = np.where((bent > BENT) & (bent < 1 / BENT), newton / bent, newton)
+    return raw, total, excess, np.clip(np.nan_to_num(step, nan=STRIDE), -STRIDE, STRIDE)
 
 
 def _inside(proposed: Vector, low: Vector, high: Vector) -> Vector:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import ClassVar
 
 import numpy as np
 
 from triptych.core.checks import Faults
-from triptych.core.protocols import Codes, Indices, Matrix, Vector
-from triptych.maths.neighbours import Neighbours, nearest
+from triptych.core.protocols import Codes, Matrix, Vector
+from triptych.maths.neighbours import Neighbours, nearest, threads
 
-VALUES = 2_000_000  # numbers of a block; 16 MB
+VALUES = 2**18  # numbers of a block; 2 MB
 
 
 class OfNeighbourhoods:
@@ -24,6 +25,7 @@ class OfNeighbourhoods:
     name: ClassVar[str]
     groups: ClassVar[int] = 2  # different codes that it needs
     least: ClassVar[int] = 2  # neighbours that it needs
+    mixing: ClassVar[bool] = False  # whether the best space ignores the codes: shuffled ones are its ceiling
 
     def __post_init__(self) -> None:
         if not self.neighbours >= self.least:
@@ -145,35 +147,53 @@ def _check_codes(faults: Faults, n: int, codes: Codes, groups: int) -> None:
     )
 
 
-def compositions(
-    indices: Indices, codes: Codes, groups: int, weights: Matrix | None = None
-) -> Iterator[tuple[slice, Matrix]]:
-    """Sum of weights of each group among the neighbours, block by block of rows.
+def compositions(near: Codes, groups: int, weights: Matrix | None = None) -> Matrix:
+    """Sum of weights of each group among the neighbours.
 
     Parameters
     ----------
-    indices
-        Row numbers of neighbours, shape (n, k).
-    codes
-        Group 0 … ``groups`` - 1 of each row, shape (n,).
+    near
+        Group 0 … ``groups`` - 1 of each neighbour, shape (b, k).
     groups
         How many there are.
     weights
-        Of the neighbours, shape (n, k); 1 each by default.
+        Of the neighbours, shape (b, k); 1 each by default.
 
-    Yields
-    ------
-    Rows, and their sums, shape (b, ``groups``).
+    Returns
+    -------
+    Shape (b, ``groups``).
     """
-    for rows in blocks(len(indices), indices.shape[1] + groups):
-        near = codes[indices[rows]]
-        cell = near + groups * np.arange(len(near))[:, None]
-        flat: Vector | None = None if weights is None else weights[rows].ravel()
-        sums = np.bincount(cell.ravel(), flat, minlength=len(near) * groups)
-        yield rows, sums.astype(np.float64, copy=False).reshape(-1, groups)
+    cell = near + groups * np.arange(len(near))[:, None]
+    flat: Vector | None = None if weights is None else weights.ravel()
+    sums = np.bincount(cell.ravel(), flat, minlength=len(near) * groups)
+    return sums.astype(np.float64, copy=False).reshape(-1, groups)
 
 
-def blocks(n: int, width: int) -> Iterator[slice]:
-    """Blocks of rows of about 16 MB each, when a row takes ``width`` numbers."""
+def narrow(codes: Codes) -> tuple[Codes, Codes]:
+    """Codes 0 … B - 1 in as few bytes as hold them, shape (n,), and the size of each group, shape (B,)."""
+    _, codes, size = np.unique(codes, return_inverse=True, return_counts=True)
+    return codes.astype(np.min_scalar_type(len(size))), size  # gathered once per neighbour: bytes count
+
+
+def each_block(n: int, width: int, fill: Callable[[slice], None]) -> None:
+    """Call ``fill`` on blocks of rows, in as many threads as OpenMP has.
+
+    The blocks do not depend on the number of threads, and so neither do the bits.
+
+    Parameters
+    ----------
+    n
+        Rows in all.
+    width
+        Numbers that a row takes.
+    fill
+        Computes some rows and writes them to a place of their own.
+    """
     rows = max(1, VALUES // width)
-    return (slice(start, min(start + rows, n)) for start in range(0, n, rows))
+    blocks = [slice(start, min(start + rows, n)) for start in range(0, n, rows)]
+    if len(blocks) == 1:
+        return fill(blocks[0])
+    with ThreadPoolExecutor(threads()) as pool:
+        for _ in pool.map(fill, blocks):
+            pass
+    return None

@@ -28,6 +28,7 @@ class Silhouette:
 
     against: ClassVar[Literal["truth", "space"]] = "space"
     greater_is_better: ClassVar[bool] = True
+    mixing: ClassVar[bool] = False
     revision: ClassVar[int] = 1
     random: ClassVar[bool] = False
     cite: ClassVar[str] = "10.1016/0377-0427(87)90125-7"

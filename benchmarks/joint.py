@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -68,7 +67,7 @@ def scores(z: np.ndarray, places, truth: np.ndarray) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("data", type=Path)
+    parser.add_argument("data")
     parser.add_argument("--samples", nargs="+", default=[], help="two or more sections; all by default")
     parser.add_argument("--seeds", type=int, default=3)
     args = parser.parse_args()
@@ -80,7 +79,9 @@ def main() -> None:
         for name, seconds, z in spaces(counts, places, seed):
             rows.append({"method": name, "seconds": seconds} | scores(z, places, truth))
             print(
-                seed, {k: round(v, 3) if isinstance(v, float) else v for k, v in rows[-1].items()}, flush=True
+                seed,
+                {k: round(float(v), 3) if isinstance(v, float) else v for k, v in rows[-1].items()},
+                flush=True,
             )
     print(pd.DataFrame(rows).groupby("method", sort=False).mean().round(3).to_string())
 

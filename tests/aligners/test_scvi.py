@@ -10,7 +10,7 @@ import pytest
 import scipy.sparse as sp
 
 from triptych.aligners.scvi import Scvi
-from triptych.core.errors import DataError, MissingExtraError
+from triptych.core.errors import DataError, MissingExtraError, TriptychWarning
 from triptych.core.progress import listening
 
 pytest.importorskip("scvi", reason="the extra align is not installed")
@@ -73,19 +73,21 @@ def test_a_choice_of_genes_is_that_choice_alone(counts):
     assert seen.genes.tolist() == list(range(30))
 
 
-def test_rows_without_counts_of_the_chosen_genes_are_refused(counts):
+def test_rows_without_counts_of_the_chosen_genes_are_told_of_and_not_trained_on(counts):
     x, _, batch = counts
     x = sp.csr_matrix(np.hstack([x.toarray(), np.eye(200, 3, dtype=np.int32)]))
     empty = x.tolil()
     empty[:2, :30] = 0
     empty = empty.tocsr()
-    with pytest.raises(
-        DataError, match="2 rows have no counts of the 30 genes in use. Remove them, or fit with"
-    ):
-        Scvi(min_spots=2).align(empty, batch, np.random.default_rng(0))
-    model = Scvi(epochs=1, min_spots=2).fit(x, batch, np.random.default_rng(0)).model
-    with pytest.raises(DataError, match="scvi: 2 rows have no counts of the 30 genes"):
-        model.apply(empty, batch)
+    with pytest.warns(TriptychWarning, match="2 rows have no counts of the 30 genes in use"):
+        fit = Scvi(epochs=1, min_spots=2).fit(empty, batch, np.random.default_rng(0))
+    assert np.array_equal(fit.value[0], fit.value[1])
+    assert np.isfinite(fit.value).all()
+    without = Scvi(epochs=1, min_spots=2).fit(empty[2:], batch[2:], np.random.default_rng(0))
+    assert np.array_equal(fit.value[2:], without.value)
+    with pytest.warns(TriptychWarning, match="scvi: 2 rows have no counts"):
+        again = fit.model.apply(empty, batch)
+    assert np.array_equal(again[:2], fit.value[:2])
     with pytest.raises(DataError, match="none of 33 genes is seen in 999 rows. Lower min_spots"):
         Scvi(min_spots=999).align(x, batch, np.random.default_rng(0))
 

@@ -60,8 +60,8 @@ class Scvi:
     CPU, with one thread.
 
     Its encoder sees the counts and not the batch, so rows of batches never seen are encoded as those of the
-    fit are. The chosen genes belong to the model. Rows without counts of them are refused, in the fit and
-    after it: their library has no size, and their code would only say so.
+    fit are. The chosen genes belong to the model. Rows without counts of them are not trained on, as their
+    library has no size; the encoder gives all of them the same code, and a warning says how many they are.
     """
 
     latent: int = 20
@@ -105,7 +105,7 @@ class Scvi:
         ------
         DataError
             When values are no counts, rows have no counts, codes are missing, or lengths differ; all
-            faults together. Or when the choice of genes leaves none, or rows without counts.
+            faults together. Or when the choice of genes leaves none.
         MissingExtraError
             When scvi-tools is not installed.
         """
@@ -117,13 +117,16 @@ class Scvi:
         faults.check(counts.shape[0] > 2, f"{counts.shape[0]} rows are too few to train on.")
         faults.raise_if_any(hint=HINT)
         genes = chosen(counts, batch, hvg=self.hvg, min_spots=self.min_spots)
-        used = of_genes(counts, genes)
+        used, held = of_genes(counts, genes)
         with ExitStack() as stack:
             library = stack.enter_context(_quiet())
             stack.enter_context(global_torch_seed(seed_from(rng)))
             folder = stack.enter_context(TemporaryDirectory(prefix="triptych-scvi-"))
-            latent, encoder = self._trained(library, used, batch, folder)
-            return Fit(latent, FittedScvi.of(counts.shape[1], genes, encoder))
+            latent, encoder = self._trained(library, used[held], batch[held], folder)
+        model = FittedScvi.of(counts.shape[1], genes, encoder)
+        value = np.empty((len(held), self.latent), np.float32)
+        value[held], value[~held] = latent, model.encoded(used[~held])
+        return Fit(value, model)
 
     def restore(self, folder: Path) -> FittedScvi:
         """Read a model that was saved."""

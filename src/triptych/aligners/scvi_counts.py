@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Final
 
 import numpy as np
 import scipy.sparse as sp
+from numpy.typing import NDArray
 
 from triptych.aligners.door import check_batch
 from triptych.core.checks import Faults
-from triptych.core.errors import DataError
+from triptych.core.errors import DataError, TriptychWarning
 from triptych.core.protocols import Array, Codes, Indices
 from triptych.maths.counts import detected_in
 from triptych.maths.variable_genes import highly_variable
@@ -69,8 +71,10 @@ def chosen(counts: sp.csr_matrix, batch: Codes, *, hvg: int, min_spots: int) -> 
     return kept[highly_variable(counts[:, kept], hvg, batch)] if hvg else kept
 
 
-def of_genes(counts: sp.csr_matrix, genes: Indices) -> sp.csr_matrix:
-    """The columns of the chosen genes, of which every row must have counts.
+def of_genes(counts: sp.csr_matrix, genes: Indices) -> tuple[sp.csr_matrix, NDArray[np.bool_]]:
+    """The columns of the chosen genes, and which rows have counts of them, shape (n,).
+
+    Rows without are told of: nothing is known of where they lie.
 
     Parameters
     ----------
@@ -78,19 +82,13 @@ def of_genes(counts: sp.csr_matrix, genes: Indices) -> sp.csr_matrix:
         Shape (n, g).
     genes
         Columns, ascending.
-
-    Raises
-    ------
-    DataError
-        When rows have none: nothing is known of where they lie.
     """
-    if len(genes) == counts.shape[1]:
-        return counts
-    counts = counts[:, genes]
-    empty = int((counts.sum(axis=1) == 0).sum())
+    used = counts if len(genes) == counts.shape[1] else counts[:, genes]
+    held = np.asarray(used.sum(axis=1)).ravel() > 0
+    empty = int((~held).sum())
     if empty:
-        raise DataError(
-            f"scvi: {empty} rows have no counts of the {len(genes)} genes in use.",
-            "Remove them, or fit with more genes: raise hvg, lower min_spots.",
+        words = (
+            f"scvi: {empty} rows have no counts of the {len(genes)} genes in use; all get the code of none."
         )
-    return counts
+        warnings.warn(words, TriptychWarning, stacklevel=3)
+    return used, held

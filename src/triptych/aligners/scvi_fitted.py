@@ -88,15 +88,16 @@ class FittedScvi(Saved):
         ------
         DataError
             When the columns are others, values are no counts, rows have no counts, codes are missing, or
-            lengths differ; all faults together. Or when rows have no counts of the genes in use.
+            lengths differ; all faults together.
         """
         counts, faults = taken(x, batch)
         check_columns(faults, counts, self.columns)
         faults.raise_if_any(hint=HINT)
         with one_thread():
-            return each_batch(of_genes(counts, self.genes), batch, self._encoded)
+            return each_batch(of_genes(counts, self.genes)[0], batch, self.encoded)
 
-    def _encoded(self, counts: sp.csr_matrix) -> Matrix:
+    def encoded(self, counts: sp.csr_matrix) -> Matrix:
+        """Codes of counts of the genes in use, shape (n, latent)."""
         *hidden, (weight, bias) = self._layers()
         h = logged(counts)
         for inner, offset in hidden:

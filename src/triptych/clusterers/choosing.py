@@ -74,7 +74,7 @@ class Choosing:
     criterion: Literal["bic", "stability"] = "stability"
     k_min: int = 2
     k_max: int = 15
-    most: int = 20_000
+    most: int = 5_000
     repeats: int = 4
     threshold: float = 0.8
 

@@ -14,5 +14,6 @@ registry: Final = Registry(
         "concat": "triptych.fusers.concat:Concat",
         "smooth": "triptych.fusers.smooth:Smooth",
         "grid-triplet": "triptych.fusers.grid_triplet:GridTriplet",
+        "grid-joint": "triptych.fusers.grid_joint:GridJoint",
     },
 )

@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from triptych.pipeline.recipe import load as load_recipe
     from triptych.runs import How, apply, read, run
+    from triptych.studies.compare import compare
+    from triptych.studies.loading import load_design as load_study
     from triptych.verbs import align, analyse, cluster, encode, fuse, refine, score
 
 __version__ = version("triptych")
 __all__ = [
-    "How", "align", "analyse", "apply", "cluster", "encode", "fuse", "load_recipe", "read", "refine", "run",
-    "score",
+    "How", "align", "analyse", "apply", "cluster", "compare", "encode", "fuse", "load_recipe", "load_study",
+    "read", "refine", "run", "score",
 ]  # fmt: skip
 
 _HOME = {
@@ -28,6 +30,8 @@ _HOME = {
     ),
     **dict.fromkeys(("read", "run", "apply", "How"), ("triptych.runs", "")),
     "load_recipe": ("triptych.pipeline.recipe", "load"),
+    "compare": ("triptych.studies.compare", ""),
+    "load_study": ("triptych.studies.loading", "load_design"),
 }
 
 

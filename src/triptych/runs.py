@@ -6,9 +6,11 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from anndata import AnnData
 
+from triptych.core.errors import OutputError, WeightsError
 from triptych.core.executors import Executor, Serial
 from triptych.core.settings import cache_dir
 from triptych.pipeline import applying, output
@@ -21,6 +23,8 @@ from triptych.pipeline.study import Study
 from triptych.readers.layouts import ReadOptions
 from triptych.readers.read import read as read_table
 from triptych.report.write import write_report
+
+NO_MODEL: Final = "No model is saved for other sections: "
 
 
 @dataclass(frozen=True)
@@ -136,7 +140,7 @@ def finish(
         cache=how.cache, executor=how.executor, per_sample=how.per_sample,
     )  # fmt: skip
     if chain.obstacle:
-        record.warnings.append(f"No model is saved for other sections: {chain.obstacle}")
+        record.warnings.append(f"{NO_MODEL}{chain.obstacle}")
     if out is not None:
         with output.filling(out) as folder:
             output.write(table, record, recipe, folder)
@@ -178,20 +182,20 @@ def apply(
     DataError
         When the data lack what the model reads.
     """
-    options = reading or ReadOptions()
+    chain, options = load_chain(Path(model)), reading or ReadOptions()
     table = data if isinstance(data, AnnData) else read_table(data, options)
     name = "a table in memory" if isinstance(data, AnnData) else str(data)
-    finish_apply(Path(model), table, name, out=Path(out) if out else None, reading=options)
+    place = Path(out) if out else None
+    finish_apply(chain, table, name, model=Path(model), out=place, reading=options)
     return table
 
 
 def finish_apply(
-    model: Path, table: AnnData, name: str, *, out: Path | None, reading: ReadOptions
+    chain: Chain, table: AnnData, name: str, *, model: Path, out: Path | None, reading: ReadOptions
 ) -> RunRecord:
-    """Apply to a table and fill the folder, if there is one."""
-    chain = Chain.load(model)
+    """Apply a chain, which lies in the folder ``model``, to a table and fill the folder, if there is one."""
     if out is not None:
-        output.claim(out, chain.recipe.name, Study(table).identity)
+        _claim_beside(model, out, chain.recipe.name, Study(table).identity)
     words = f"triptych apply {shlex.quote(str(model))} {shlex.quote(name)} {_words(reading, How())}"
     record = applying.apply(chain, table, data=name, command=f"{words.rstrip()} -o again")
     if out is not None:
@@ -199,6 +203,39 @@ def finish_apply(
             output.write(table, record, chain.recipe, folder)
             write_report(table, record, folder)
     return record
+
+
+def load_chain(model: Path) -> Chain:
+    """The fitted chain of a run.
+
+    Raises
+    ------
+    WeightsError
+        When there is none, and why if the run says so, or a damaged one.
+    """
+    if (model / output.PROVENANCE).is_file() and not (model / "model").exists():
+        told = output.provenance(model).get("warnings", ())
+        reasons = [str(one) for one in told if str(one).startswith(NO_MODEL)]
+        if reasons:
+            raise WeightsError(
+                f"The run in {model} left no model. {reasons[0]}",
+                "Run it on all sections at once, with components that have a fit.",
+            )
+    return Chain.load(model)
+
+
+def _claim_beside(model: Path, out: Path, recipe: str, data_identity: str) -> None:
+    """Check that applying may write to ``out``, which must not be the run that it applies.
+
+    Raises
+    ------
+    OutputError
+        When it is, or `triptych.pipeline.output.claim` refuses it.
+    """
+    run_of = model.resolve().parent if model.name == "model" else model.resolve()
+    if out.resolve() in {model.resolve(), run_of}:
+        raise OutputError(f"{out} is the run that is applied.", "Choose another folder with -o.")
+    output.claim(out, recipe, data_identity)
 
 
 def _words(reading: ReadOptions, how: How) -> str:

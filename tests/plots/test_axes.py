@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from triptych.plots.embedding import embedding, project
 from triptych.plots.legend import legend
 from triptych.plots.palette import PALETTE, paint
-from triptych.plots.scores import scores, slot_colours
+from triptych.plots.scores import CONTROLS, named, scores, slot_colours
 from triptych.plots.slide import slide
 from triptych.plots.spatial import MANY, spacing, spatial
 from triptych.plots.window import Window, bar_um, length_text, round_length
@@ -155,6 +155,21 @@ def test_scores_show_every_sample_after_the_mean(ax):
     assert [text.get_text() for text in ax.get_yticklabels()] == ["(mean)", "b", "a$x_{", "<i>"]
     assert ax.get_ylim()[0] > ax.get_ylim()[1]
     assert pixels(ax).size  # the dollar sign is no formula
+
+
+def test_marks_and_names_of_controls_can_be_turned_round(ax):
+    rows = score_rows(["b"])
+    scores(ax, rows, controls={"control:shuffled": ("d", "shuffled (ceiling)")})
+    grey = [line for line in ax.lines if line.get_marker() == "d"]
+    assert len(grey) == 1
+    assert [text.get_text() for text in ax.get_legend().get_texts()][-1] == "shuffled (ceiling)"
+    assert ax.get_legend().legend_handles[-1].get_marker() == "d"
+
+
+def test_a_control_of_one_of_several_spaces_keeps_its_mark():
+    assert named("control:shuffled in X_a", CONTROLS) == ("|", "shuffled in X_a")
+    assert named("control:other", CONTROLS) == ("x", "other")
+    assert named("obs:batch in X_a", CONTROLS) == ("o", "batch in X_a")
 
 
 def test_long_names_are_shortened(ax):

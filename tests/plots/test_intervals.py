@@ -127,3 +127,13 @@ def test_names_are_short_and_no_formula(ax):
     (shown,) = [text.get_text() for text in ax.get_yticklabels()]
     assert "…" in shown
     assert len(shown) <= 38
+
+
+def test_a_bound_is_a_line_and_the_axis_begins_at_zero(ax):
+    table = pd.DataFrame({"name": ["a", "b"], "sample": "s", "group": "s", "value": [0.4, 0.7]})
+    dots(ax, table, label="ratio", bound=1.0)
+    drawn(ax)
+    assert [line for line in ax.lines if list(line.get_xdata()) == [1.0, 1.0]]
+    low, high = ax.get_xlim()
+    assert low == 0
+    assert high > 1

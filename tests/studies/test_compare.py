@@ -10,8 +10,9 @@ from triptych.pipeline.study import Study
 from triptych.runs import How
 from triptych.studies.compare import compare
 from triptych.studies.composite import composite
-from triptych.studies.design import Composite, Design, Nested, parse_design
-from triptych.studies.execute import execute, result_of, space_of
+from triptych.studies.design import Composite, Design, Nested
+from triptych.studies.execute import execute, pruned, result_of, space_of
+from triptych.studies.loading import load_design, parse_design
 from triptych.studies.nested import folds_of, validate
 
 from .test_design import FACTORS
@@ -53,6 +54,18 @@ def test_result_and_space_of_a_recipe(design):
     recipe = design.recipes()["few · smooth"]
     assert result_of(recipe) == "obs:domain"
     assert space_of(recipe) == "obsm:X_fused"
+
+
+def test_labels_that_lead_nowhere_are_not_made():
+    recipe = load_design(["cross-sample-genes"]).recipes()["cross-sample-genes"]
+    kept = pruned(recipe)
+    assert result_of(kept) == result_of(recipe) == "obs:domain"
+    assert {s.writes for s in kept.steps if s.do in {"cluster", "refine"}} == {
+        "obs:domain.kmeans",
+        "obs:domain",
+    }
+    assert {s.guess for s in kept.steps if s.do == "score"} == {"obs:domain", "obs:batch"}
+    assert [s.do for s in kept.steps][:3] == ["encode", "align", "fuse"]
 
 
 def test_the_composite_score_is_what_it_says(study):

@@ -4,14 +4,8 @@ import pytest
 import yaml
 
 from triptych.core.errors import RecipeError, UnknownComponentError
-from triptych.studies.design import (
-    candidates,
-    load_design,
-    parse_design,
-    shipped_studies,
-    with_k,
-    with_options,
-)
+from triptych.studies.design import candidates, with_k
+from triptych.studies.loading import load_design, parse_design, shipped_studies, with_options
 
 FACTORS = """\
 name: small
@@ -57,10 +51,10 @@ def test_recipes_side_by_side_take_the_changes_they_have_a_place_for():
 
 def test_k_is_chosen_in_another_way_only_where_it_came_from_the_labels():
     recipe = load_design(["cross-sample-genes"]).recipes()["cross-sample-genes"]
-    changed = with_k(recipe, "stability")
-    assert {s.k_from for s in changed.steps if s.do == "cluster"} == {"stability"}
-    own = with_k(with_k(recipe, "recipe"), "stability")
-    assert {s.k_from for s in own.steps if s.do == "cluster"} == {"recipe"}
+    clustered = [step for step in recipe.steps if step.do == "cluster"]
+    changed = [step for step in with_k(recipe, "stability").steps if step.do == "cluster"]
+    assert {step.k_from for step in clustered} == {"truth", "bic", "stability"}
+    assert [b.k_from for b in changed] == [a.k_from.replace("truth", "stability") for a in clustered]
 
 
 def test_candidates_are_all_combinations_that_fit():

@@ -6,8 +6,8 @@ import pytest
 from sklearn.metrics import adjusted_rand_score
 
 from triptych.pipeline.study import Study
-from triptych.studies.design import parse_design
 from triptych.studies.execute import Executed, Guess
+from triptych.studies.loading import parse_design
 from triptych.studies.resampling import ari_of_tables, block_tables, draws_of, resampled
 from triptych.studies.summary import greater_is_better, pairs, references, summary
 from triptych.studies.words import conclusions

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -82,11 +84,11 @@ def apply(
 ) -> None:
     """Embed and label sections with what a run has learned, and say how far they lie from its own."""
     from triptych.readers.read import read
-    from triptych.runs import finish_apply
+    from triptych.runs import finish_apply, load_chain
 
+    chain, reading = load_chain(model), options.reading(samples, truth, unlabelled)
     with tables.progress():
-        reading = options.reading(samples, truth, unlabelled)
-        record = finish_apply(model, read(data, reading), data, out=out, reading=reading)
+        record = finish_apply(chain, read(data, reading), data, model=model, out=out, reading=reading)
     tables.show_distances(record.tables["distance"])
     tables.show_run(record, out)
 
@@ -110,16 +112,20 @@ def compare(
     """Compare recipes, or run a study: every arm and seed, intervals, paired differences, one page."""
     from triptych.core.executors import executor as named
     from triptych.runs import How
-    from triptych.studies.compare import compare as run_study
-    from triptych.studies.design import load_design, with_options
+    from triptych.studies.compare import finish
+    from triptych.studies.loading import load_design, with_options
 
     design = with_options(load_design(arms, changes or ()), seeds=seeds, k_from=k_from)
     how = How(per_sample=per_sample, cached=not no_cache, executor=named(executor))
     with tables.progress():
-        result = run_study(
-            design, data, out=out, reading=options.reading(samples, truth, unlabelled), how=how
-        )
+        result, failures = finish(
+            design, data, out=out, reading=options.reading(samples, truth, unlabelled), how=how,
+            command=shlex.join(["triptych", *sys.argv[1:]]),
+        )  # fmt: skip
     tables.show_comparison(result, out)
+    if failures.found:
+        tables.show_failures(failures.found)
+        raise typer.Exit(failures.found[0].error.exit_code)
 
 
 def report(

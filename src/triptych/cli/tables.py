@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -66,12 +68,19 @@ def show_distances(distances: Any) -> None:
             row.sample,
             row.slot,
             f"{row.distance:.2f}",
-            f"{row.farthest_of_fit:.2f}",
-            f"{row.share_outside:.1%}",
+            "" if math.isnan(row.farthest_of_fit) else f"{row.farthest_of_fit:.2f}",
+            "" if math.isnan(row.share_outside) else f"{row.share_outside:.1%}",
         ]
         for row in distances.itertuples()
     ]
     table(["section", "space", "distance", "farthest of the fit's own", "observations outside"], rows)
+
+
+def _number(metric: str, value: float) -> str:
+    """A score, a count of clusters, or a dash for what was not scored."""
+    if value != value:
+        return "–"
+    return f"{value:.0f}" if metric == "clusters" else f"{value:.3f}"
 
 
 def show_comparison(result: Any, out: Path) -> None:
@@ -82,18 +91,28 @@ def show_comparison(result: Any, out: Path) -> None:
         for row in result.summary.itertuples()
     ]  # fmt: skip
     table(["metric", "arm", "K from", "mean", "interval", "sd of seeds", "K"], rows)
+    if not rows:
+        console().print("No arm was scored: there is nothing to compare.", markup=False)
     for sentence in (*result.conclusions, *(f"note: {note}" for note in result.notes)):
         console().print(sentence, markup=False)
     console().print(f"page: {out / 'compare.html'}", markup=False)
 
 
+def show_failures(found: list[Any]) -> None:
+    """Say on stderr that runs of a study failed, and why the first did."""
+    first = found[0]
+    failed = f"{len(found)} run{'s' if len(found) > 1 else ''} failed, the others are kept"
+    fault = f"{failed}; {first.arm}, {first.which}: {first.error}"
+    typer.secho(f"error: {fault}", err=True, fg="red")
+
+
 def show_run(record: Any, out: Path) -> None:
     """Print scores, warnings and where the report is."""
-    scores = record.scores[~record.scores["slot"].str.startswith("control:")]
+    scores = record.scores[~record.scores["slot"].astype(str).str.startswith("control:")]
     if not scores.empty:
         wide = scores.pivot_table(index=["metric", "slot"], columns="sample", values="value", sort=False)
         rows = [
-            [*name, *(f"{value:.3f}" for value in values)]
+            [*name, *(_number(str(name[0]), value) for value in values)]
             for name, values in zip(wide.index, wide.to_numpy(), strict=True)
         ]
         table(["metric", "of", *map(str, wide.columns)], rows)

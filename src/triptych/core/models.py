@@ -7,6 +7,7 @@ arrays (safetensors) and everything else (JSON); nothing is ever unpickled.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import fields, is_dataclass
 from pathlib import Path
@@ -67,7 +68,10 @@ class Saved:
                 plain[field.name] = TypeAdapter(type(value)).dump_python(value, mode="json")
         folder.mkdir(parents=True, exist_ok=True)
         save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, folder / ARRAYS)
-        about = {"format": FORMAT, "model": type(self).__qualname__, "values": plain}
+        about = {
+            "format": FORMAT, "model": type(self).__qualname__, "values": plain,
+            "sha256": _digest(folder / ARRAYS),
+        }  # fmt: skip
         (folder / ABOUT).write_text(json.dumps(about, indent=1), "utf-8")
 
     @classmethod
@@ -89,6 +93,8 @@ class Saved:
             about = json.loads((folder / ABOUT).read_text("utf-8"))
             if about["format"] != FORMAT or about["model"] != cls.__qualname__:
                 raise ValueError(f"it holds {about['model']} of format {about['format']}")
+            if about["sha256"] != _digest(folder / ARRAYS):
+                raise ValueError(f"{ARRAYS} was changed")
             return cls(**_validated(cls, about["values"], load_file(folder / ARRAYS)))
         except (
             SafetensorError, ValidationError, PydanticUserError,
@@ -97,6 +103,11 @@ class Saved:
             raise WeightsError(
                 f"{folder} is not a saved {cls.__qualname__}: {error}.", "Fit and save it again."
             ) from error
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _validated(cls: type, plain: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ registry: Final = Registry(
     {
         "concat": "triptych.fusers.concat:Concat",
         "smooth": "triptych.fusers.smooth:Smooth",
+        "consensus": "triptych.fusers.consensus:Consensus",
         "grid-triplet": "triptych.fusers.grid_triplet:GridTriplet",
         "grid-joint": "triptych.fusers.grid_joint:GridJoint",
     },

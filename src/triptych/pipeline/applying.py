@@ -20,11 +20,13 @@ from triptych.core.protocols import Array
 from triptych.core.randomness import generator
 from triptych.pipeline import identity, scoring
 from triptych.pipeline.chain import Chain, Link
-from triptych.pipeline.newness import KNOWN_DONOR, OF_FIT, distances, relations
+from triptych.pipeline.newness import DISTANCE, KNOWN_DONOR, OF_FIT, distances, relations
+from triptych.pipeline.plan import nothing_to_score
 from triptych.pipeline.provenance import peak_mib, remember, versions
 from triptych.pipeline.record import RunRecord, StepRecord
 from triptych.pipeline.rooms import BY_VERB
 from triptych.pipeline.scored import K_WORDS, score_rows, together
+from triptych.pipeline.steps import Step
 from triptych.pipeline.study import STUDY, Study
 from triptych.pipeline.wiring import reads_of
 from triptych.pipeline.work import Task, gather, notes_of, perform
@@ -70,7 +72,7 @@ def apply(chain: Chain, table: AnnData, *, data: str = "", command: str = "") ->
         data_identity=data_identity, steps=steps, scores=scored,
         warnings=_limits(chain, study, steps), versions=versions(), started=started,
         seconds=time.perf_counter() - start, peak_mib=peak_mib(),
-        tables={"distance": distances(chain, study), **tables},
+        tables={DISTANCE: distances(chain, study), **tables},
     )  # fmt: skip
     remember(table, record)
     return record
@@ -148,12 +150,14 @@ def _judged(
             continue
         component = BY_VERB[step.do].make(step.use, step.params)
         reads = reads_of(step, component)
-        if slots.TRUTH in reads.values() and not study.has(slots.TRUTH):
+        lacking = [slot for slot in reads.values() if not study.has(slot)]
+        if lacking:  # known labels, mostly: a new section needs none
+            steps[-1].notes += _left_out(step, lacking)
             continue
         units = study.samples if (step.over or type(step).default_over) == "sample" else (STUDY,)
         values = {}
         for unit in units:
-            if slots.TRUTH in reads.values() and not (study.codes(slots.TRUTH, unit)[0] >= 0).any():
+            if step.do == "score" and nothing_to_score(study, reads, unit):
                 continue
             key = identity.of_json([index, step.use, unit])
             task = Task(
@@ -170,20 +174,24 @@ def _judged(
     return scoring.table(rows), tables
 
 
+def _left_out(step: Step, lacking: list[str]) -> list[str]:
+    """Why a score or an analysis has no result; nothing where only the known labels are missing."""
+    if lacking == [slots.TRUTH]:
+        return []
+    return [f"Left out: {step.do} {step.use}; the data hold no {listing(lacking)}."]
+
+
 def _limits(chain: Chain, study: Study, steps: list[StepRecord]) -> list[str]:
     """What limits the result, in sentences."""
     found = [note for step in steps for note in step.notes]
     known = relations(chain, study)
     for relation, words in (
-        (OF_FIT, "were in the fit; their scores are not held out"),
-        (
-            KNOWN_DONOR,
-            "come from donors of the fit: weaker evidence than another donor",
-        ),
+        (OF_FIT, "In the fit, so that scores are not held out"),
+        (KNOWN_DONOR, "Of a donor of the fit, which is weaker evidence than another donor"),
     ):
         names = [name for name, one in known.items() if one == relation]
         if names:
-            found.append(f"{listing(names)} {words}.")
+            found.append(f"{words}: {listing(names)}.")
     if any(k == "truth" for k in chain.trained.k_from.values()):
         found.append("The number of clusters was taken from the known labels of the fit's sections.")
     found.append(

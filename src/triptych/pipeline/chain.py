@@ -10,12 +10,11 @@ from typing import Any, Final
 
 import numpy as np
 import scipy.sparse as sp
-from pydantic import ValidationError
 
 from triptych.core import slots
 from triptych.core.errors import DataError, WeightsError
 from triptych.maths.outlying import Profiles, Reference
-from triptych.pipeline.chain_file import Linked, Trained, Written
+from triptych.pipeline.chain_file import ABOUT, FORMAT, Linked, Trained, Written, written_in
 from triptych.pipeline.plan import PlannedStep
 from triptych.pipeline.provenance import versions
 from triptych.pipeline.recipe import Recipe, validated
@@ -23,8 +22,6 @@ from triptych.pipeline.rooms import BY_VERB
 from triptych.pipeline.steps import Step
 from triptych.pipeline.study import STUDY, Study
 
-FORMAT: Final = 1
-ABOUT: Final = "chain.json"
 PROFILES: Final = "profiles"
 WIDEST: Final = 128  # columns of a space whose distances are measured
 STATELESS: Final = {"encode", "refine"}  # verbs whose components need no fit to serve a new section
@@ -182,23 +179,16 @@ class Chain:
                 f"{folder} holds no fitted model: there is no {ABOUT}.",
                 "Name the folder given to run -o, or its folder model.",
             )
-        try:
-            about = Written.model_validate_json((place / ABOUT).read_bytes())
-        except (ValidationError, OSError) as error:
-            raise WeightsError(f"{place / ABOUT} is damaged: {error}.", "Run again.") from error
-        if about.format != FORMAT:
-            raise WeightsError(
-                f"{place} has the format {about.format}, not {FORMAT}: another version of triptych wrote it.",
-                "Run again with this version.",
-            )
+        about = written_in(place)
         recipe = validated(about.recipe, f"the recipe in {place / ABOUT}")
-        if any(one.index > len(recipe.steps) for one in about.links):
+        making = [index for index, step in enumerate(recipe.steps, start=1) if step.writes]
+        if [one.index for one in about.links] != making:
             raise WeightsError(
-                f"{place / ABOUT} is damaged: it names steps that its recipe has not.", "Run again."
+                f"{place / ABOUT} is damaged: its links are not the steps of its recipe.", "Run again."
             )
         links = tuple(_restored(one, recipe.steps[one.index - 1], place) for one in about.links)
-        spaces = {slot: Reference.load(place / Path(name).name) for slot, name in about.spaces.items()}
-        profiles = Profiles.load(place / PROFILES) if (place / PROFILES).is_dir() else None
+        spaces = {slot: Reference.load(place / name) for slot, name in about.spaces.items()}
+        profiles = Profiles.load(place / PROFILES) if about.trained.counts else None
         return cls(recipe, links, tuple(about.genes), spaces, profiles, about.trained)
 
 

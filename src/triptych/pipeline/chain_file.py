@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+import json
+from pathlib import Path
+from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from triptych.core.checks import listing
+from triptych.core.errors import WeightsError
+
+FORMAT: Final = 1
+ABOUT: Final = "chain.json"
+FolderName = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]  # a name, never a path
 
 
 class Trained(BaseModel):
@@ -57,5 +66,36 @@ class Written(BaseModel):
     recipe: dict[str, Any]
     links: list[Linked]
     genes: list[str]
-    spaces: dict[str, str]
+    spaces: dict[str, FolderName]
     trained: Trained
+
+
+def written_in(place: Path) -> Written:
+    """Read the file of a chain.
+
+    Parameters
+    ----------
+    place
+        The folder that holds it.
+
+    Raises
+    ------
+    WeightsError
+        When it is damaged, or of another format.
+    """
+    path = place / ABOUT
+    try:
+        content = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise WeightsError(f"{path} is damaged: {error}.", "Run again.") from error
+    if isinstance(content, dict) and content.get("format", FORMAT) != FORMAT:
+        raise WeightsError(
+            f"{place} has the format {content['format']}, not {FORMAT}: "
+            "another version of triptych wrote it.",
+            "Run again with this version.",
+        )
+    try:
+        return Written.model_validate(content)
+    except ValidationError as error:
+        faults = [f"{'.'.join(map(str, one['loc'])) or 'the file'}: {one['msg']}" for one in error.errors()]
+        raise WeightsError(f"{path} is damaged: {listing(faults, 3)}.", "Run again.") from error

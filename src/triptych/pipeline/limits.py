@@ -48,7 +48,8 @@ def warnings(planned: list[PlannedStep], records: list[StepRecord], study: Study
 
 def _unscored(planned: list[PlannedStep]) -> list[str]:
     """Units that a score step left out."""
-    skipped = [u.name for s in planned if s.step.do == "score" for u in s.units if u.state == "skipped"]
+    known = [s for s in planned if s.step.do == "score" and slots.TRUTH in s.reads.values()]
+    skipped = [u.name for s in known for u in s.units if u.state == "skipped"]
     return ["the study" if name == STUDY else name for name in dict.fromkeys(skipped)]
 
 

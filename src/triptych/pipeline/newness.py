@@ -11,9 +11,11 @@ from triptych.core import slots
 from triptych.pipeline.chain import Chain
 from triptych.pipeline.study import Study
 
+DISTANCE: Final = "distance"  # name of the table
 HELD_OUT: Final = "donor held out"
 KNOWN_DONOR: Final = "section held out, donor in the fit"
 OF_FIT: Final = "section of the fit"
+ROUNDING: Final = 1e-9  # of a distance in standard deviations: means that an aligner made equal
 
 
 def relations(chain: Chain, study: Study) -> dict[str, str]:
@@ -31,12 +33,13 @@ def distances(chain: Chain, study: Study) -> pd.DataFrame:
 
     Returns
     -------
-    ``distance`` of the section's mean, ``farthest_of_fit`` (the same of the fit's sections, each from the
-    others; NaN for a fit of one), ``ratio`` of the two, and ``share_outside``: of the observations, beyond
-    where 1 % of the fit's lie. In ``layers:counts`` the distance is 1 − the correlation of mean expression,
-    which sees what a projection on the fit's components hides.
+    ``relation`` to the fit, ``distance`` of the section's mean, ``farthest_of_fit`` (the same of the fit's
+    sections, each from the others; NaN for a fit of one), ``ratio`` of the two (NaN where the fit's sections
+    share one mean), and ``share_outside``: of the observations, beyond where 1 % of the fit's lie. In
+    ``layers:counts`` the distance is 1 − the correlation of mean expression, which sees what a projection on
+    the fit's components hides.
     """
-    rows = _profiled(chain, study)
+    rows, known = _profiled(chain, study), relations(chain, study)
     for slot, reference in chain.spaces.items():
         for name in study.samples:
             x = np.asarray(study.array(slot, name))
@@ -45,9 +48,10 @@ def distances(chain: Chain, study: Study) -> pd.DataFrame:
                 farthest = float(reference.leave_one_out.max())
             rows.append({
                 "sample": name, "slot": slot, "distance": distance, "farthest_of_fit": farthest,
-                "ratio": distance / farthest, "share_outside": reference.outside(x),
+                "ratio": _ratio(distance, farthest), "share_outside": reference.outside(x),
             })  # fmt: skip
-    return pd.DataFrame(rows)
+    found = pd.DataFrame([{"sample": row["sample"], "relation": known[row["sample"]], **row} for row in rows])
+    return found.sort_values("sample", kind="stable", ignore_index=True) if len(found) else found
 
 
 def _profiled(chain: Chain, study: Study) -> list[dict[str, Any]]:
@@ -62,6 +66,10 @@ def _profiled(chain: Chain, study: Study) -> list[dict[str, Any]]:
         farthest = float(own.max()) if len(own) else np.nan
         rows.append({
             "sample": name, "slot": slots.COUNTS, "distance": distance, "farthest_of_fit": farthest,
-            "ratio": distance / farthest, "share_outside": np.nan,
+            "ratio": _ratio(distance, farthest), "share_outside": np.nan,
         })  # fmt: skip
     return rows
+
+
+def _ratio(distance: float, farthest: float) -> float:
+    return distance / farthest if farthest > ROUNDING else float("nan")

@@ -23,6 +23,7 @@ from triptych.pipeline.record import SCORE_COLUMNS, RunRecord, StepRecord
 
 PROVENANCE = "provenance.json"
 STAGING = ".triptych-"
+SOMETIMES = ("model", "tables", "runs.csv", "summary.csv", "pairs.csv", "folds.csv")  # not of every run
 
 
 def claim(out: Path, recipe: str, data_identity: str) -> None:
@@ -51,7 +52,7 @@ def claim(out: Path, recipe: str, data_identity: str) -> None:
         raise OutputError(
             f"{out} holds files that are no run: {listing(held, 5)}.", "Choose an empty folder with -o."
         )
-    before = _provenance(out)
+    before = provenance(out)
     if before.get("data_identity") != data_identity:
         raise OutputError(
             f"{out} holds another study ({before.get('data')}, recipe {before.get('recipe')}).",
@@ -74,6 +75,7 @@ def filling(out: Path) -> Iterator[Path]:
     try:
         yield staging
         (out / PROVENANCE).unlink(missing_ok=True)
+        _forget([out / name for name in SOMETIMES if not (staging / name).exists()])
         for item in sorted(staging.iterdir(), key=lambda path: path.name == PROVENANCE):
             target = out / item.name
             if target.is_dir():
@@ -81,6 +83,15 @@ def filling(out: Path) -> Iterator[Path]:
             item.replace(target)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+def _forget(places: list[Path]) -> None:
+    """Remove what an earlier run left and this one does not write, e.g. a model that it has not."""
+    for place in places:
+        if place.is_dir():
+            shutil.rmtree(place)
+        else:
+            place.unlink(missing_ok=True)
 
 
 def write(table: AnnData, record: RunRecord, recipe: Recipe, folder: Path) -> None:
@@ -114,7 +125,7 @@ def _plain(frame: pd.DataFrame) -> list[dict[Any, Any]]:
     return frame.astype(object).where(frame.notna(), None).to_dict("records")
 
 
-def _provenance(out: Path) -> dict[str, Any]:
+def provenance(out: Path) -> dict[str, Any]:
     """What a run wrote down; empty when it is damaged, which makes the folder nobody's run."""
     try:
         content = json.loads((out / PROVENANCE).read_text("utf-8"))

@@ -163,7 +163,7 @@ def _unit(ledger: _Ledger, recipe: Recipe, step: Any, component: Any, name: str)
     if step.do == "cluster":
         component, note = _with_k(study, step, component, name)
         notes += [note] if note else []
-    if step.do == "score" and slots.TRUTH in reads.values() and not _labelled(study, slots.TRUTH, name):
+    if step.do == "score" and nothing_to_score(study, reads, name):
         return Unit(name, component, "", "skipped"), notes
     inputs = [(role, ledger.identity(slot, name)) for role, slot in reads.items()]
     inputs += _beside(step, component)
@@ -188,7 +188,15 @@ def _beside(step: Any, component: Any) -> list[tuple[str, str]]:
 
 
 def _named(unit: str, study: Study) -> str:
-    return f"sample {unit}" if unit != STUDY else f"the study of {len(study.samples)} sample(s)"
+    return f"sample {unit}" if unit != STUDY else "the study"
+
+
+def nothing_to_score(study: Study, reads: dict[str, str], unit: str) -> bool:
+    """Whether a score has no sense: no label is known; or one batch, donor or sample cannot mix or agree."""
+    if slots.TRUTH in reads.values() and not _labelled(study, slots.TRUTH, unit):
+        return True
+    nuisance = {slots.BATCH, slots.DONOR, slots.SAMPLE} & set(reads.values())
+    return any(len(study.codes(slot, unit)[1]) < 2 for slot in nuisance)
 
 
 def _labelled(study: Study, slot: str, unit: str) -> bool:

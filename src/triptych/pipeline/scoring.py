@@ -125,4 +125,6 @@ def _mean(values: dict[str, Vector], donors: dict[str, str], rng: np.random.Gene
 def table(rows: list[dict[str, Any]]) -> pd.DataFrame:
     """The long table; a control that several slots share stands once."""
     frame = pd.DataFrame(rows, columns=list(SCORE_COLUMNS))
-    return frame.drop_duplicates(["metric", "slot", "sample", "seed"], ignore_index=True)
+    space = frame["protocol"].astype(str).str.extract(r", in (\S+)$")[0].fillna("")
+    once = frame.assign(space=space).drop_duplicates(["metric", "slot", "sample", "seed", "space"])
+    return once.drop(columns="space").reset_index(drop=True)

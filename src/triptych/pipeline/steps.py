@@ -5,6 +5,7 @@ No edges are written. A step depends on whichever step last wrote a slot that it
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
@@ -169,7 +170,17 @@ class Analyse(BaseStep):
     do: Literal["analyse"] = "analyse"
     labels: SlotName
     x: SlotName | None = None
-    to: str = Field(pattern=TABLE)
+    to: str
+
+    @field_validator("to")
+    @classmethod
+    def _table(cls, value: str) -> str:
+        """A plain name, as it becomes a file's."""
+        if not re.fullmatch(TABLE, value):
+            raise ValueError(f"{value} is no name of a table: use small letters and digits, e.g. markers")
+        if value == "distance":
+            raise ValueError("the table distance is written by apply: use another name")
+        return value
 
     @property
     def reads(self) -> dict[str, str]:

@@ -56,7 +56,7 @@ def intervals(ax: Axes, table: pd.DataFrame, *, label: str, zero: bool = False, 
     _legend(ax, colours, [mark for mark in _unique(table["mark"]) if mark != RESULT], ink)
 
 
-def dots(ax: Axes, table: pd.DataFrame, *, label: str, ink: str = INK) -> None:
+def dots(ax: Axes, table: pd.DataFrame, *, label: str, bound: float | None = None, ink: str = INK) -> None:
     """Draw every section: its mean over the seeds large, the seeds small, a line from the least to the most.
 
     Parameters
@@ -67,6 +67,8 @@ def dots(ax: Axes, table: pd.DataFrame, *, label: str, ink: str = INK) -> None:
         A row for each seed, with columns ``name``, ``sample``, ``group`` (its colour) and ``value``.
     label
         Of the axis.
+    bound
+        Where to draw a line; the axis then begins at zero. None: no line.
     ink
         Colour of text and axes.
     """
@@ -83,7 +85,11 @@ def dots(ax: Axes, table: pd.DataFrame, *, label: str, ink: str = INK) -> None:
     ax.scatter(each["mean"], each["y"], s=26, c=each["colour"], linewidths=0, zorder=4)
     for row in range(1, len(names)):
         ax.axhline(row - 0.5, color=GREY, alpha=0.3, linewidth=0.6)
+    if bound is not None:
+        ax.axvline(bound, color=ink, linewidth=1.1, zorder=1)
     _axes(ax, names, label, ink)
+    if bound is not None:
+        ax.set_xlim(left=0)
     _legend(ax, colours, [], ink)
 
 

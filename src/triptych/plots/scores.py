@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -13,12 +14,15 @@ from triptych.plots.palette import INK, PALETTE
 
 MEAN = "(mean)"
 CONTROL = "control:"
-MARKS = {"control:shuffled": "|", "control:oracle": "d"}
+IN = " in "  # between a slot and the space in which it was scored, where there are several
+CONTROLS: Final = {"control:shuffled": ("|", "shuffled"), "control:oracle": ("d", "oracle")}
 GREY = "#8A929C"
 LONGEST = 20  # letters of a sample's name
 
 
-def scores(ax: Axes, table: pd.DataFrame, *, ink: str = INK) -> None:
+def scores(
+    ax: Axes, table: pd.DataFrame, *, controls: Mapping[str, tuple[str, str]] = CONTROLS, ink: str = INK
+) -> None:
     """Draw one metric: a row for each sample, a point with its interval for each slot.
 
     Parameters
@@ -28,6 +32,8 @@ def scores(ax: Axes, table: pd.DataFrame, *, ink: str = INK) -> None:
     table
         Rows of one metric, with columns ``sample``, ``slot``, ``value``, ``low``, ``high``. Slots that begin
         with ``control:`` are controls; the sample ``(mean)`` is the aggregate.
+    controls
+        Slot of a control → its mark and its name.
     ink
         Colour of text and axes.
     """
@@ -41,12 +47,12 @@ def scores(ax: Axes, table: pd.DataFrame, *, ink: str = INK) -> None:
     guesses = [slot for slot in slots if not slot.startswith(CONTROL)]
     for slot in slots:
         if slot.startswith(CONTROL):
-            _controls(ax, table[table["slot"] == slot], place, MARKS.get(slot, "x"))
+            _controls(ax, table[table["slot"] == slot], place, named(slot, controls)[0])
     for index, slot in enumerate(guesses):
         shift = 0.22 * (index - (len(guesses) - 1) / 2)
         _points(ax, table[table["slot"] == slot], place, shift, colours[slot])
     _axes(ax, place, ink)
-    _legend(ax, slots, ink)
+    _legend(ax, slots, controls, ink)
 
 
 def order(samples: pd.Series[str]) -> list[str]:
@@ -84,18 +90,20 @@ def _short(name: str) -> str:
     return name if len(name) <= LONGEST else f"{name[: LONGEST // 2]}…{name[1 - LONGEST // 2 :]}"
 
 
-def _legend(ax: Axes, slots: list[str], ink: str) -> None:
+def named(slot: str, controls: Mapping[str, tuple[str, str]]) -> tuple[str, str]:
+    """Mark and name of a slot; that of a control is followed by its space where it has several."""
+    base, apart, space = slot.partition(IN)
+    mark, name = controls.get(base, ("x" if slot.startswith(CONTROL) else "o", base.partition(":")[2]))
+    return mark, f"{name}{apart}{space}"
+
+
+def _legend(ax: Axes, slots: list[str], controls: Mapping[str, tuple[str, str]], ink: str) -> None:
+    shown = {slot: named(slot, controls) for slot in sorted(slots, key=lambda slot: slot.startswith(CONTROL))}
+    colours = slot_colours(slots)
     handles = [
-        Line2D(
-            [],
-            [],
-            color=shade,
-            linestyle="",
-            marker=MARKS.get(slot, "x") if slot.startswith(CONTROL) else "o",
-        )
-        for slot, shade in slot_colours(slots).items()
+        Line2D([], [], color=colours[slot], linestyle="", marker=mark) for slot, (mark, _) in shown.items()
     ]
-    names = [slot.partition(":")[2] for slot in slots]
+    names = [name for _, name in shown.values()]
     drawn = ax.legend(
         handles, names, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False, labelcolor=ink,
         fontsize=9, handletextpad=0.2, columnspacing=1.2,

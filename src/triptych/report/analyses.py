@@ -21,6 +21,7 @@ from triptych.plots.heat import heat
 from triptych.report.canvas import Canvas, slug
 from triptych.report.facts import Facts, categories
 from triptych.report.markup import Html, join, table, tag
+from triptych.report.newcomers import holds_distances
 from triptych.report.wording import DASH, number
 
 TOP_DRAWN, TOP_LISTED, ROWS = 5, 3, 12  # genes of a group in the picture, in the table; rows of other tables
@@ -66,17 +67,22 @@ class Part:
 
 
 def analysis_section(canvas: Canvas, facts: Facts, record: RunRecord) -> Html:
-    """One block for each table of the record."""
+    """One block for each analysis of the record."""
     steps = [step for step in record.steps if step.do == "analyse"]  # the tables stand in their order
     slots = [step.reads.get("labels", "") for step in steps]
-    blocks = []
-    for (name, frame), slot in zip(record.tables.items(), [*slots, *[""] * len(record.tables)], strict=False):
+    blocks, tables = [], analysed(record)
+    for (name, frame), slot in zip(tables.items(), [*slots, *[""] * len(tables)], strict=False):
         parts = _parts(name, frame, slot)
         blocks += [_block(canvas, facts, part) for part in parts[:SECTIONS]]
         if len(parts) > SECTIONS:
             text = f"The first {SECTIONS} of {len(parts)} sections are shown; tables/{name}.csv holds all."
             blocks.append(tag("p", text, class_="note"))
     return join([tag("p", NOTE, class_="note"), *blocks])
+
+
+def analysed(record: RunRecord) -> dict[str, pd.DataFrame]:
+    """The tables of analyses: all but the distances of new sections, which have a chapter of their own."""
+    return {name: frame for name, frame in record.tables.items() if not holds_distances(name, frame)}
 
 
 def _parts(name: str, frame: pd.DataFrame, slot: str) -> list[Part]:

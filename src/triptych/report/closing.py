@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import shlex
+from typing import Final
 
 from triptych.pipeline.record import RunRecord, StepRecord
 from triptych.report.markup import Html, cited, join, table, tag
 from triptych.report.wording import duration
+
+NO_MODEL: Final = "No model is saved"  # how a run begins to say so
 
 
 def plan_section(record: RunRecord) -> Html:
@@ -52,6 +55,18 @@ def cite_section(record: RunRecord) -> Html:
     return tag("ul", *(tag("li", line) for line in dict.fromkeys(lines)), class_="cite")
 
 
+def _new_sections(record: RunRecord) -> Html:
+    """How the model of a run labels sections that it has not seen; empty where none was saved."""
+    unsaved = any(text.startswith(NO_MODEL) for text in record.warnings)
+    if record.command or unsaved or not record.steps:
+        return Html("")
+    text = "To label new sections with what this run has learned; OUT is the folder of this page:"
+    return join([
+        tag("p", text, class_="note"),
+        tag("pre", tag("code", "triptych apply OUT DATA -o NEW"), tabindex=0),
+    ])  # fmt: skip
+
+
 def repeat_section(record: RunRecord) -> Html:
     """The command, the identity of the data and the versions."""
     words = f"triptych run recipe.yaml {shlex.quote(record.data)} {record.options}"
@@ -62,6 +77,7 @@ def repeat_section(record: RunRecord) -> Html:
     return join([
         tag("pre", tag("code", command), tabindex=0),
         tag("p", "recipe.yaml lies beside this page.", class_="note"),
+        _new_sections(record),
         tag("p", "Identity of the data: ", tag("code", record.data_identity), class_="note"),
         tag("dl", *versions, class_="facts versions"),
     ])  # fmt: skip

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from triptych.report.comparison import Comparison
-from triptych.report.wording import DASH, count, duration, heading, metric_name, number
+from triptych.report.wording import DASH, count, duration, heading, metric_name, number, title
 
 DIGITS: Final = 3  # the differences between arms are often smaller than a hundredth
 SIMPLE: Final = "PCA"  # what the names of simple baselines begin with
@@ -248,4 +248,4 @@ def _caption(result: Comparison, metric: str) -> str:
     protocols = dict.fromkeys(filter(None, (worded(value) for value in result.of(metric)["protocol"])))
     better = "more is better" if result.greater(metric) else "less is better"
     arms = count(result.of(metric)["arm"].nunique(), "arm")
-    return "; ".join([f"{heading(metric)} of {arms} with interval", better, *protocols])
+    return "; ".join([f"{title(metric)} of {arms} with interval", better, *protocols])

@@ -135,9 +135,9 @@ def _guess(table: AnnData, slot: str, truth: Labels | None, samples: Labels, rec
     found = categories(table, slot)
     if truth is None:
         return Labels(
-            slot, found.names, found.codes, found.codes, found.legend, _per_sample(slot, record.steps)
+            slot, found.names, found.codes, found.codes, found.legend, clustered_apart(slot, record.steps)
         )
-    if not _per_sample(slot, record.steps):
+    if not clustered_apart(slot, record.steps):
         colours = _assign(match(truth.codes, found.codes), len(found.names), len(truth.names))
         names = {
             _named(found.names[code], truth, colour): colour
@@ -167,13 +167,13 @@ def _named(name: str, truth: Labels, colour: int) -> str:
     return f"{name} ≈ {truth.names[colour]}" if colour < len(truth.names) else name
 
 
-def _per_sample(slot: str, steps: list[StepRecord]) -> bool:
+def clustered_apart(slot: str, steps: list[StepRecord]) -> bool:
     """Whether the labels in a slot began as clusters of single sections; refiners keep their names."""
     writer = next((step for step in reversed(steps) if step.to == slot), None)
     if writer is None or writer.do == "cluster":
         return writer is not None and writer.over == "sample"
     earlier = steps[: steps.index(writer)]
-    return any(_per_sample(read, earlier) for read in writer.reads.values() if read.startswith("obs:"))
+    return any(clustered_apart(read, earlier) for read in writer.reads.values() if read.startswith("obs:"))
 
 
 def _view(table: AnnData, steps: list[StepRecord]) -> str:

@@ -17,6 +17,7 @@ from triptych.plots.slide import slide
 from triptych.plots.spatial import spacing, spatial
 from triptych.plots.window import Window
 from triptych.report.canvas import Canvas, slug
+from triptych.report.directions import Controls
 from triptych.report.facts import Facts, Labels
 from triptych.report.markup import Html
 from triptych.report.thumbnails import Thumbnail
@@ -124,11 +125,11 @@ def spaces(canvas: Canvas, facts: Facts, seed: int) -> dict[str, Html]:
     return pictures
 
 
-def score_chart(canvas: Canvas, metric: str, table: pd.DataFrame) -> Html:
+def score_chart(canvas: Canvas, metric: str, table: pd.DataFrame, controls: Controls) -> Html:
     """One metric over the sections."""
 
     def draw(ax: Axes, ink: str) -> None:
-        scores(ax, table, ink=ink)
+        scores(ax, table, controls=controls, ink=ink)
 
     rows = len(order(table["sample"]))
     height = 0.95 + rows * (0.3 if rows <= 16 else 0.2)

@@ -14,7 +14,7 @@ from triptych.report.markup import Html, join, tag
 from triptych.report.pictures import Section, labelled, legends, section, tissue
 from triptych.report.results import key
 from triptych.report.thumbnails import UnreadableImageError, thumbnail
-from triptych.report.wording import count, interval, metric_name, number
+from triptych.report.wording import CLUSTERS, count, interval, metric_name, number
 
 LIMIT = 24  # sections whose panels are in the page, so that it stays light
 
@@ -104,10 +104,13 @@ def _figure(picture: Html, caption: Html) -> Html:
 def _caption(labels: Labels, facts: Facts, scores: pd.DataFrame, sample: str) -> Html:
     """The name of the slot, with its first score in this section."""
     title = _title(labels, facts)
-    rows = scores[(scores["slot"] == labels.slot) & (scores["sample"] == sample)] if len(scores) else scores
+    rows = scores[
+        (scores["slot"] == labels.slot) & (scores["sample"] == sample) & (scores["metric"] != CLUSTERS)
+    ]
     if not len(rows):
         return join([title])
-    row = rows.iloc[0]
+    usual = ~rows["metric"].astype(str).str.contains(":")  # a score with the known labels says more
+    row = (rows[usual] if usual.any() else rows).iloc[0]
     bounds = interval(row["low"], row["high"])
     value = f" {metric_name(str(row['metric']))} {number(row['value'])}" + (f" ({bounds})" if bounds else "")
     return join([title, tag("small", value)])

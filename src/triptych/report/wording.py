@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,24 +10,45 @@ import pandas as pd
 
 from triptych.pipeline.record import RunRecord
 from triptych.plots.scores import CONTROL, MEAN
+from triptych.report.directions import NUISANCES, higher_is_better
 from triptych.report.facts import Facts
 
 METRICS = {
     "ari": "ARI", "nmi": "NMI", "ami": "AMI", "asw": "ASW", "chaos": "CHAOS", "pas": "PAS", "lisi": "LISI",
     "ilisi": "iLISI", "clisi": "cLISI", "kbet": "kBET",
 }  # fmt: skip
+CLUSTERS = "clusters"  # rows that count, beside those that score
+ALL = "(all)"  # the sections together
 DASH = "–"
 
 
 def metric_name(name: str) -> str:
-    """A metric as the field writes it."""
-    return METRICS.get(name.lower(), name)
+    """A metric as the field writes it, with the column that it was compared with where that is unusual."""
+    base, _, other = name.partition(":")
+    base = METRICS.get(base.lower(), base)
+    if not other:
+        return base
+    return f"{base} with {'the ' if other in NUISANCES else 'obs:'}{other}"
 
 
-def heading(name: str) -> str:
-    """The same at the beginning of a line."""
-    name = metric_name(name)
-    return name[:1].upper() + name[1:]
+def title(name: str) -> str:
+    """The same at the beginning of a line; iLISI keeps its small letter."""
+    shown = metric_name(name)
+    return shown if shown[1:2].isupper() else shown[:1].upper() + shown[1:]
+
+
+def heading(name: str, slots: Sequence[str] = ()) -> str:
+    """The same, and that lower is better where it is.
+
+    Parameters
+    ----------
+    name
+        Of the metric.
+    slots
+        What was scored; when their directions differ, none is named.
+    """
+    directions = {higher_is_better(name, slot) for slot in slots or [""]}
+    return f"{title(name)} (lower is better)" if directions == {False} else title(name)
 
 
 def number(value: float, digits: int = 2) -> str:
@@ -77,11 +99,12 @@ def summary(facts: Facts, record: RunRecord) -> str:
 
 
 def _value(scores: pd.DataFrame, slot: str) -> str:
-    rows = scores[scores["slot"] == slot] if len(scores) else scores
+    rows = scores[(scores["slot"] == slot) & (scores["metric"] != CLUSTERS)]
     if not len(rows):
         return "; nothing was scored."
     names = list(dict.fromkeys(rows["metric"]))
-    first = "ari" if "ari" in names else names[0]
+    names.sort(key=lambda name: (name != "ari", ":" in name))  # what follows a donor is no headline
+    first = names[0]
     rows = rows[rows["metric"] == first]
     means = rows[rows["sample"] == MEAN]
     row = (means if len(means) else rows).iloc[0]
@@ -89,7 +112,8 @@ def _value(scores: pd.DataFrame, slot: str) -> str:
     bounds = f" ({between})" if between else ""
     against = " against the known labels" if first in {"ari", "nmi", "ami"} else ""
     what = "mean " if len(means) else ""
-    return f"; {what}{metric_name(first)} {number(row['value'])}{bounds}{against}{_protocol(row)}."
+    way = " (lower is better)" if higher_is_better(first, slot) is False else ""
+    return f"; {what}{metric_name(first)} {number(row['value'])}{bounds}{way}{against}{_protocol(row)}."
 
 
 def _protocol(row: pd.Series[Any]) -> str:

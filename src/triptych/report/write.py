@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
@@ -9,13 +10,15 @@ from anndata import AnnData
 
 from triptych.core.errors import OutputError
 from triptych.pipeline.record import RunRecord
-from triptych.report.analyses import analysis_section
+from triptych.report.analyses import analysed, analysis_section
 from triptych.report.canvas import Canvas
 from triptych.report.closing import cite_section, plan_section, repeat_section
 from triptych.report.facts import Facts, gather
 from triptych.report.markup import Html, tag
+from triptych.report.newcomers import distances, newcomer_section
 from triptych.report.opening import cautions, contents, header
-from triptych.report.results import score_section, size_section, space_section
+from triptych.report.results import size_section, space_section
+from triptych.report.scores import score_section
 from triptych.report.sections import panel_section
 
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
@@ -45,6 +48,8 @@ def write_report(table: AnnData, record: RunRecord, out: Path) -> Path:
     MissingSlotError
         When the table does not name the sections.
     """
+    numbers = dict.fromkeys(("value", "low", "high"), float)  # a record that was read back may hold None
+    record = replace(record, scores=record.scores.astype(numbers))
     facts = gather(table, record)
     target, part = out / "report.html", out / "report.html.part"
     try:
@@ -61,15 +66,16 @@ def write_report(table: AnnData, record: RunRecord, out: Path) -> Path:
 
 def page(facts: Facts, record: RunRecord, canvas: Canvas) -> str:
     """The whole page."""
-    chapters = {
-        "scores": ("Scores", score_section(canvas, record)),
-        "sections": ("Sections", panel_section(canvas, facts, record)),
-    }
+    chapters = {}
+    if distances(record) is not None:
+        chapters["new"] = ("New sections", newcomer_section(canvas, record))
+    chapters["scores"] = ("Scores", score_section(canvas, facts, record))
+    chapters["sections"] = ("Sections", panel_section(canvas, facts, record))
     if facts.view:
         chapters["space"] = ("Joint space", space_section(canvas, facts, record.seed))
     if facts.guesses:
         chapters["sizes"] = ("Domain sizes", size_section(facts))
-    if record.tables:
+    if analysed(record):
         chapters["analyses"] = ("Markers and pathways", analysis_section(canvas, facts, record))
     chapters["plan"] = ("Plan", plan_section(record))
     chapters["cite"] = ("How to cite", cite_section(record))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -16,12 +17,19 @@ from triptych.report.compare import write_comparison
 from triptych.report.comparison import Comparison
 from triptych.runs import How
 from triptych.studies.design import Design
+from triptych.studies.door import check
 from triptych.studies.execute import Executed, execute
+from triptych.studies.failures import Failures
 from triptych.studies.nested import validate
 from triptych.studies.summary import pairs, references, summary
 from triptych.studies.words import conclusions
 
-ROUNDED = 6  # decimals in tables for people
+
+class Finished(NamedTuple):
+    """What a study leaves: what it found, and the runs that failed."""
+
+    comparison: Comparison
+    failures: Failures
 
 
 def compare(
@@ -51,32 +59,48 @@ def compare(
     command
         What the user wrote, for the page.
 
+    Returns
+    -------
+    What was found; runs that failed are named in its notes.
+
     Raises
     ------
     TriptychError
         See its sub-classes: each says what is wrong, what exists and what to do.
     """
-    options, how = reading or ReadOptions(), how or How()
-    recipes = design.recipes()
-    table = read(data, options)
+    place = Path(out) if out is not None else None
+    return finish(
+        design, data, out=place, reading=reading or ReadOptions(), how=how or How(), command=command
+    ).comparison
+
+
+def finish(
+    design: Design, data: str | Path, *, out: Path | None, reading: ReadOptions, how: How, command: str = ""
+) -> Finished:
+    """Run a study and fill the folder, if there is one."""
+    recipes, failures = design.recipes(), Failures()
+    check(design, recipes)
+    table = read(data, reading)
     study = Study(table)
     if out is not None:
-        output.claim(Path(out), f"study {design.name}", study.identity)
+        output.claim(out, f"study {design.name}", study.identity)
     folds = pd.DataFrame()
     if design.nested is None:
-        executed = execute(design, recipes, table, how=how)
+        executed = execute(design, recipes, table, how=how, failures=failures)
     else:
 
         def source(samples: tuple[str, ...]):  # type: ignore[no-untyped-def]
-            return read(data, replace(options, samples=samples))
+            return read(data, replace(reading, samples=samples))
 
-        runs, folds = validate(design, design.nested, recipes, source, study.donors, how=how)
-        executed = Executed(runs, [], study, [])
-    result = _comparison(design, executed, folds, str(data), command or _command(design, data, options))
+        runs, folds = validate(
+            design, design.nested, recipes, source, study.donors, how=how, failures=failures
+        )
+        executed = Executed(runs, [], study, failures.notes())
+    result = _comparison(design, executed, folds, str(data), command or _command(design, data, reading))
     if out is not None:
-        with output.filling(Path(out)) as folder:
+        with output.filling(out) as folder:
             write(result, design, folder, study.identity)
-    return result
+    return Finished(result, failures)
 
 
 def _comparison(

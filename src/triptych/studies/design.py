@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from importlib import resources
 from itertools import product
-from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from triptych.core.checks import Faults, nearest
+from triptych.core.checks import Faults
 from triptych.core.errors import RecipeError, UnknownComponentError
-from triptych.pipeline.recipe import Recipe, changed, load, shipped, validated
+from triptych.pipeline.recipe import Recipe, changed, load, validated
 from triptych.pipeline.steps import KFrom
 
 JOIN = " · "
@@ -59,7 +57,7 @@ class Nested(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    grid: dict[str, tuple[Any, ...]] = Field(default_factory=dict)
+    grid: dict[str, Annotated[tuple[Any, ...], Field(min_length=1)]] = Field(default_factory=dict)
     composite: Composite = Composite()
     test: tuple[Literal["apply", "alone", "together"], ...] = ("apply", "alone")
     held_out: int = Field(default=1, ge=1)
@@ -70,7 +68,8 @@ class Design(BaseModel):
     """A study.
 
     Arms are either named recipes, or every combination of the levels of some factors, whose steps stand
-    between the steps ``before`` and ``after``.
+    between the steps ``before`` and ``after``. ``k_seeds`` is with how many of the seeds a criterion chooses
+    K, which costs many fits; 0 for all of them.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -78,8 +77,9 @@ class Design(BaseModel):
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9.\-]*$")
     title: str = ""
     question: str = ""
-    seeds: tuple[int, ...] = Field(default=(0, 1, 2, 3, 4), min_length=1)
+    seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(default=(0, 1, 2, 3, 4), min_length=1)
     k_from: tuple[KFrom, ...] = ("truth",)
+    k_seeds: int = Field(default=0, ge=0)
     metric: str = "ari"
     reference: str = ""
     arms: dict[str, Arm] = Field(default_factory=dict)
@@ -166,133 +166,3 @@ def candidates(recipe: Recipe, grid: Mapping[str, Sequence[Any]]) -> Iterator[tu
 def _yaml(value: Any) -> str:
     """One line of YAML."""
     return yaml.safe_dump(value, default_flow_style=True).strip().removesuffix("...").strip()
-
-
-def shipped_studies() -> dict[str, str]:
-    """Name → text of the studies that come with the package."""
-    folder = resources.files("triptych.studies") / "designs"
-    texts = {item.name: item.read_text("utf-8") for item in folder.iterdir() if item.name.endswith(".yaml")}
-    return {name.removesuffix(".yaml"): text for name, text in sorted(texts.items())}
-
-
-def load_design(names: Sequence[str], changes: Sequence[str] = ()) -> Design:
-    """A study from one name or file of a study, or from several recipes.
-
-    Parameters
-    ----------
-    names
-        One study (shipped, or a YAML file with ``arms`` or ``factors``), or recipes.
-    changes
-        ``TARGET.KEY=VALUE``, made to every recipe.
-
-    Raises
-    ------
-    RecipeError
-        When a file is no study, or a study is mixed with others.
-    UnknownComponentError
-        When there is no study or recipe of a name.
-    """
-    texts = {name: _text(name) for name in names}
-    studies = [name for name, text in texts.items() if text is not None]
-    if studies and len(names) > 1:
-        raise RecipeError(f"{studies[0]} is a study of its own.", "Compare one study, or several recipes.")
-    if studies:
-        if changes:
-            raise RecipeError("A study says itself what changes.", "Edit a copy of its file.")
-        return parse_design(str(texts[studies[0]]), studies[0])
-    fitting = _fitting(names, changes)
-    arms = {Path(name).stem: Arm.model_validate({"recipe": name, "set": fitting[name]}) for name in names}
-    return Design(name="comparison", title=JOIN.join(arms), arms=arms)
-
-
-def _fitting(names: Sequence[str], changes: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """Recipe → the changes that it has a place for; each change must find one somewhere."""
-    fitting: dict[str, tuple[str, ...]] = dict.fromkeys(names, ())
-    for change in changes:
-        refused: list[RecipeError | UnknownComponentError] = []
-        for name in names:
-            try:
-                load(name, [*fitting[name], change])
-                fitting[name] = (*fitting[name], change)
-            except (RecipeError, UnknownComponentError) as error:
-                refused.append(error)
-        if len(refused) == len(names):
-            raise refused[0]
-    return fitting
-
-
-def with_options(design: Design, *, seeds: int = 0, k_from: str = "") -> Design:
-    """A study with other seeds and ways to choose K.
-
-    Parameters
-    ----------
-    design
-        The study.
-    seeds
-        How many, from 0; 0 leaves the study's own.
-    k_from
-        Names with commas; empty leaves the study's own.
-
-    Raises
-    ------
-    RecipeError
-        When there is no such way.
-    """
-    chosen: dict[str, Any] = {"seeds": tuple(range(seeds))} if seeds else {}
-    if k_from:
-        names = tuple(name.strip() for name in k_from.split(",") if name.strip())
-        wrong = [name for name in names if name not in get_args(KFrom)]
-        if wrong or not names:
-            raise RecipeError(
-                f"There is no way «{k_from}» to choose K.", f"There is: {', '.join(get_args(KFrom))}."
-            )
-        chosen["k_from"] = names
-    return design.model_copy(update=chosen)
-
-
-def _text(name: str) -> str | None:
-    """The text of a study; None for a recipe."""
-    studies, path = shipped_studies(), Path(name)
-    if name in studies:
-        return studies[name]
-    if name in shipped():
-        return None
-    if path.suffix not in {".yaml", ".yml"} or not path.is_file():
-        raise UnknownComponentError(
-            f"There is no study or recipe {name}, nor a .yaml file of that name.",
-            nearest(name, [*studies, *shipped()]),
-        )
-    try:
-        text = path.read_text("utf-8")
-        content = yaml.safe_load(text)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise RecipeError(f"{path} cannot be read: {' '.join(str(error).split())}") from error
-    return text if isinstance(content, dict) and {"arms", "factors"} & set(content) else None
-
-
-def parse_design(text: str, where: str) -> Design:
-    """A study from YAML text.
-
-    Raises
-    ------
-    RecipeError
-        With every fault.
-    """
-    content, faults = yaml.safe_load(text), Faults(where)
-    try:
-        design = Design.model_validate(content)
-    except ValidationError as error:
-        for fault in error.errors():
-            place = ".".join(str(part) for part in fault["loc"])
-            message = fault["msg"].removeprefix("Value error, ")
-            if fault["type"] == "extra_forbidden":
-                message = f"unknown key. {nearest(str(fault['loc'][-1]), Design.model_fields)}"
-            faults.add(f"{place or 'the study'}: {message}")
-        faults.raise_if_any(RecipeError)
-        raise
-    faults.check(bool(design.arms) != bool(design.factors), "give arms or factors, one of the two")
-    faults.raise_if_any(RecipeError)
-    recipes = design.recipes(where)
-    if design.reference and design.reference not in recipes:
-        raise RecipeError(f"{where}: there is no arm {design.reference}.", nearest(design.reference, recipes))
-    return design

@@ -23,6 +23,7 @@ from triptych.pipeline.record import RunRecord
 from triptych.pipeline.study import STUDY, Study
 from triptych.runs import How
 from triptych.studies.design import Design, with_k
+from triptych.studies.failures import Failures
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,12 +87,28 @@ def space_of(recipe: Recipe) -> str:
     return ""
 
 
+def pruned(recipe: Recipe) -> Recipe:
+    """The steps that lead to the result and its scores: the other labels of a recipe are not compared."""
+    result, kept = result_of(recipe), []
+    wanted = {result}
+    for step in reversed(recipe.steps):
+        if step.do == "score":
+            keep = step.guess in {result, *slots.OF_DATA}
+        else:
+            keep = step.writes in wanted
+            wanted.discard(step.writes)
+        if keep:
+            kept.append(step)
+            wanted |= set(step.reads.values())
+    return recipe.model_copy(update={"steps": tuple(reversed(kept))})
+
+
 def once(
     recipe: Recipe, table: AnnData, *, seed: int, how: How, data: str = ""
 ) -> tuple[RunRecord, Chain, AnnData, float]:
     """One run on a copy of the table: its record, its chain, the copy, and the seconds of its work."""
     copy = table.copy()
-    seeded = recipe.model_copy(update={"seed": seed})
+    seeded = pruned(recipe).model_copy(update={"seed": seed})
     record, chain = runner.run(
         seeded, copy, data=data, cache=how.cache, executor=how.executor, per_sample=how.per_sample
     )
@@ -99,8 +116,15 @@ def once(
     return record, chain, copy, worked_s
 
 
-def execute(design: Design, recipes: Mapping[str, Recipe], table: AnnData, *, how: How) -> Executed:
-    """Run every arm with every seed and way to choose K.
+def execute(
+    design: Design,
+    recipes: Mapping[str, Recipe],
+    table: AnnData,
+    *,
+    how: How,
+    failures: Failures | None = None,
+) -> Executed:
+    """Run every arm with every seed and way to choose K; the runs that fail are left out.
 
     Parameters
     ----------
@@ -112,18 +136,28 @@ def execute(design: Design, recipes: Mapping[str, Recipe], table: AnnData, *, ho
         The data, which stay as they are.
     how
         Cache, executor, per sample.
+    failures
+        Where the runs that fail are noted.
+
+    Raises
+    ------
+    TriptychError
+        Of the first run, when all of them fail.
     """
     frames, guesses, warnings = [], [], []
-    todo = list(_runs(design, recipes))
+    todo, failures = list(_runs(design, recipes)), failures or Failures()
     for arm, k_from, seed in track(todo, design.name, len(todo)):
         recipe = with_k(recipes[arm], k_from)
-        record, _, copy, seconds = once(recipe, table, seed=seed, how=how)
-        slot = result_of(recipe)
-        frames.append(scores_of(record, slot).assign(arm=arm, k_from=k_from, seconds=seconds))
-        guesses.append(Guess(arm, k_from, seed, Study(copy).codes(slot, STUDY)[0].astype(np.int16)))
-        warnings += [warning for warning in record.warnings if warning not in warnings]
+        with failures.caught(arm, k_from, f"seed {seed}"):
+            record, _, copy, seconds = once(recipe, table, seed=seed, how=how)
+            slot = result_of(recipe)
+            frames.append(scores_of(record, slot).assign(arm=arm, k_from=k_from, seconds=seconds))
+            guesses.append(Guess(arm, k_from, seed, Study(copy).codes(slot, STUDY)[0].astype(np.int16)))
+            warnings += [warning for warning in record.warnings if warning not in warnings]
+    if not frames:
+        failures.raise_first()
     runs = pd.concat(frames, ignore_index=True)
-    return Executed(runs, guesses, Study(table), warnings)
+    return Executed(runs, guesses, Study(table), [*failures.notes(), *warnings])
 
 
 def _runs(design: Design, recipes: Mapping[str, Recipe]) -> Iterator[tuple[str, str, int]]:
@@ -131,14 +165,15 @@ def _runs(design: Design, recipes: Mapping[str, Recipe]) -> Iterator[tuple[str, 
     for arm, recipe in recipes.items():
         takes = any(step.do == "cluster" and step.k_from == "truth" for step in recipe.steps)
         for k_from in design.k_from if takes else ("recipe",):
-            for seed in design.seeds:
+            searched = k_from in {"bic", "stability"} and design.k_seeds
+            for seed in design.seeds[: design.k_seeds] if searched else design.seeds:
                 yield arm, k_from, seed
 
 
 def scores_of(record: RunRecord, slot: str) -> pd.DataFrame:
     """Scores of a run's result and of what came with the data, and controls; ``k`` counts its clusters."""
     scores = record.scores
-    mine = scores["slot"].isin([slot, *slots.OF_DATA]) | scores["slot"].str.startswith("control:")
+    mine = scores["slot"].isin([slot, *slots.OF_DATA]) | scores["slot"].astype(str).str.startswith("control:")
     counted = scores[(scores["metric"] == "clusters") & (scores["slot"] == slot)].set_index("sample")["value"]
     kept = scores[mine & (scores["metric"] != "clusters")]
     return kept.assign(k=kept["sample"].map(counted.groupby(level=0).max()))

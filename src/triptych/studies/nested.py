@@ -25,6 +25,7 @@ from triptych.runs import How
 from triptych.studies.composite import composite
 from triptych.studies.design import Design, Nested, candidates, with_k
 from triptych.studies.execute import once, result_of, scores_of, space_of
+from triptych.studies.failures import Failures
 
 Source = Callable[[tuple[str, ...]], AnnData]  # names of samples → their table
 FOLDS = ("fold", "test", "arm", "k_from", "chosen", "tuning_score", "candidates", "value")
@@ -100,9 +101,9 @@ def folds_of(donors: Mapping[str, str], held_out: int) -> Iterator[Fold]:
 
 def validate(
     design: Design, nested: Nested, recipes: Mapping[str, Recipe], source: Source, donors: Mapping[str, str],
-    *, how: How,
+    *, how: How, failures: Failures | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:  # fmt: skip
-    """Choose on all donors but those held out, then judge on these.
+    """Choose on all donors but those held out, then judge on these; the arms that fail are left out.
 
     Parameters
     ----------
@@ -118,6 +119,8 @@ def validate(
         Sample → donor.
     how
         Cache, executor.
+    failures
+        Where the arms that fail in a fold are noted; None: the first that fails ends the study.
 
     Returns
     -------
@@ -128,26 +131,36 @@ def validate(
     ------
     DataError
         When the tuning sections of a fold have no known labels.
+    TriptychError
+        Of the first arm that fails, when all of them do or failures are not noted.
     """
     frames: list[pd.DataFrame] = []
     rows: list[dict[str, Any]] = []
+    noted = failures or Failures()
     folds = list(folds_of(donors, nested.held_out))
     todo = [(f, a, k) for f in folds for a in recipes for k in design.k_from]
     tables = {fold.name: source(fold.tuning) for fold in folds}
     for fold, arm, k_from in track(todo, design.name, len(todo)):
         recipe, table = with_k(recipes[arm], k_from), tables[fold.name]
-        chosen = choose(recipe, table, nested, design.seeds[: nested.tuning_seeds], how=how)
-        found = [
-            scores.assign(arm=f"{arm} ({kind})", k_from=k_from, fold=fold.name)
-            for seed in design.seeds
-            for kind, scores in judged(chosen.recipe, table, fold, nested, seed=seed, source=source, how=how)
-        ]
-        frames += found
-        rows.append({
-            "fold": fold.name, "test": ", ".join(s for names in fold.test.values() for s in names),
-            "arm": arm, "k_from": k_from, "chosen": json.dumps(chosen.settings), "candidates": chosen.of,
-            "tuning_score": chosen.score, "value": _mean(pd.concat(found), design.metric),
-        })  # fmt: skip
+        with noted.caught(arm, k_from, f"fold {fold.name}"):
+            chosen = choose(recipe, table, nested, design.seeds[: nested.tuning_seeds], how=how)
+            found = [
+                scores.assign(arm=f"{arm} ({kind})", k_from=k_from, fold=fold.name)
+                for seed in design.seeds
+                for kind, scores in judged(
+                    chosen.recipe, table, fold, nested, seed=seed, source=source, how=how
+                )
+            ]
+            frames += found
+            rows.append({
+                "fold": fold.name, "test": ", ".join(s for names in fold.test.values() for s in names),
+                "arm": arm, "k_from": k_from, "chosen": json.dumps(chosen.settings), "candidates": chosen.of,
+                "tuning_score": chosen.score, "value": _mean(pd.concat(found), design.metric),
+            })  # fmt: skip
+        if failures is None:
+            noted.raise_first()
+    if not frames:
+        noted.raise_first()
     return pd.concat(frames, ignore_index=True), pd.DataFrame(rows, columns=list(FOLDS))
 
 
@@ -195,6 +208,6 @@ def judged(
 
 def _mean(scores: pd.DataFrame, metric: str) -> float:
     """Mean of the first kind of judgement over the held-out sections and seeds."""
-    mine = scores[(scores["metric"] == metric) & ~scores["slot"].str.startswith("control:")]
+    mine = scores[(scores["metric"] == metric) & ~scores["slot"].astype(str).str.startswith("control:")]
     mine = mine[(mine["arm"] == mine["arm"].iloc[0]) & (mine["sample"] != "(mean)")] if len(mine) else mine
     return float(mine["value"].mean()) if len(mine) else float("nan")

@@ -40,7 +40,8 @@ def greater_is_better(metric: str) -> bool:
 
 def units(runs: pd.DataFrame) -> pd.DataFrame:
     """The rows that a summary is made of: no controls, no means."""
-    real = ~runs["slot"].str.startswith("control:") & (runs["sample"] != MEAN) & runs["value"].notna()
+    control = runs["slot"].astype(str).str.startswith("control:")
+    real = ~control & (runs["sample"] != MEAN) & runs["value"].notna()
     return runs[real]
 
 

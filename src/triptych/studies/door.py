@@ -1,0 +1,45 @@
+"""What is checked of a study before anything runs, so that hours of work do not end in a misspelt word."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from triptych.core.checks import Faults, listing, nearest
+from triptych.core.errors import RecipeError
+from triptych.metrics import registry as metrics
+from triptych.pipeline.recipe import Recipe
+from triptych.studies.design import Design, candidates
+from triptych.studies.execute import result_of
+
+
+def check(design: Design, recipes: Mapping[str, Recipe]) -> None:
+    """Check that every arm ends in labels, that the metric exists, and that the grid has a place.
+
+    Parameters
+    ----------
+    design
+        The study.
+    recipes
+        Arm → recipe.
+
+    Raises
+    ------
+    RecipeError
+        With every fault.
+    """
+    faults = Faults(f"study {design.name}")
+    without = [name for name, recipe in recipes.items() if not result_of(recipe)]
+    faults.check(not without, f"{listing(without)} writes no labels: add a step cluster.")
+    name = design.metric.partition(":")[0]
+    faults.check(name in metrics, f"metric: there is no {name}. {nearest(name, metrics)}")
+    if design.nested is not None:
+        for target, values in design.nested.grid.items():
+            placed = any(_placed(recipe, target, values) for recipe in recipes.values())
+            faults.check(placed, f"nested.grid: {target} has a place in no arm.")
+        few, asked = len(design.seeds), design.nested.tuning_seeds
+        faults.check(asked <= few, f"nested.tuning_seeds: {asked} of {few} seeds.")
+    faults.raise_if_any(RecipeError)
+
+
+def _placed(recipe: Recipe, target: str, values: tuple[object, ...]) -> bool:
+    return any(target in settings for settings, _ in candidates(recipe, {target: values}))

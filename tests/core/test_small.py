@@ -112,3 +112,21 @@ def test_executors_keep_the_order(text):
 def test_an_unknown_executor():
     with pytest.raises(errors.UnknownComponentError, match=r"no executor thread. Did you mean threads\?"):
         executors.executor("thread")
+
+
+def test_a_torchvision_of_another_build_is_told_of(monkeypatch):
+    def broken(name):
+        raise RuntimeError(f"operator torchvision::nms does not exist ({name})")
+
+    monkeypatch.setattr("triptych.core.extras.import_module", broken)
+    with pytest.raises(
+        errors.MissingExtraError, match="scvi imports torchvision, which was built for another torch"
+    ):
+        need("scvi", "align")
+
+    def other(name):
+        raise RuntimeError(name)
+
+    monkeypatch.setattr("triptych.core.extras.import_module", other)
+    with pytest.raises(RuntimeError, match="scvi"):
+        need("scvi", "align")

@@ -21,7 +21,8 @@ def need(module: str, extra: str) -> ModuleType:
     Raises
     ------
     MissingExtraError
-        When it is not installed. An import error inside an installed package surfaces as it is.
+        When it is not installed, or cannot work because torchvision was built for another torch. Any other
+        error inside an installed package surfaces as it is.
     """
     try:
         return import_module(module)
@@ -29,3 +30,10 @@ def need(module: str, extra: str) -> ModuleType:
         if error.name is None or module.split(".")[0] != error.name.split(".")[0]:
             raise
         raise MissingExtraError(f"{module} is not installed.", f"pip install 'triptych[{extra}]'") from error
+    except RuntimeError as error:
+        if "torchvision::" not in str(error):
+            raise
+        raise MissingExtraError(
+            f"{module} imports torchvision, which was built for another torch than the one installed.",
+            "Install torch and torchvision of one build, or remove torchvision if no image encoder needs it.",
+        ) from error

@@ -13,7 +13,7 @@ from triptych.report.comparison import Comparison
 from triptych.report.wording import DASH, count, duration, heading, metric_name, number, title
 
 DIGITS: Final = 3  # the differences between arms are often smaller than a hundredth
-SIMPLE: Final = "PCA"  # what the names of simple baselines begin with
+SIMPLE, NETWORK = "PCA", "grid-"  # what names of simple baselines begin with, and what they have not
 VERDICTS: Final = {"better": "▲ better", "worse": "▼ worse"}
 
 
@@ -49,8 +49,8 @@ class Grid:
 
 
 def is_simple(arm: str) -> bool:
-    """Whether an arm is a simple baseline."""
-    return arm.startswith(SIMPLE)
+    """Whether an arm is a simple baseline: principal components, and no network."""
+    return arm.startswith(SIMPLE) and NETWORK not in arm
 
 
 def ways(rows: pd.DataFrame) -> list[str]:

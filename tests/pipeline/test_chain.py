@@ -9,6 +9,7 @@ from triptych.core.errors import DataError, MissingSlotError, WeightsError
 from triptych.pipeline.applying import apply
 from triptych.pipeline.cache import Cache
 from triptych.pipeline.chain import Chain
+from triptych.pipeline.identity import of_file
 from triptych.pipeline.newness import HELD_OUT, KNOWN_DONOR, OF_FIT
 from triptych.pipeline.recipe import parse
 from triptych.pipeline.run import run
@@ -149,6 +150,24 @@ def test_the_cache_keeps_models_and_a_damaged_one_is_made_again(study, tmp_path)
     mended = run(recipe, fit.copy(), cache=cache)
     mended.chain.save(tmp_path / "three")
     assert files(tmp_path / "one") == files(tmp_path / "three")
+
+
+def test_a_cached_model_of_another_format_is_made_again(study, tmp_path):
+    cache, recipe = Cache(tmp_path / "cache"), parse(RECIPE, "small")
+    fit = of(study, ["A1", "B1"])
+    run(recipe, fit.copy(), cache=cache).chain.save(tmp_path / "one")
+    for entry in (tmp_path / "cache").rglob("entry.json"):
+        about = entry.parent / "model" / "model.json"
+        if about.is_file():
+            old = about.read_text().replace('"format": 1', '"format": 0')
+            about.write_text(old)
+            told = json.loads(entry.read_text())
+            told["files"]["model/model.json"] = of_file(about)
+            entry.write_text(json.dumps(told))
+    done = run(recipe, fit.copy(), cache=cache)
+    assert done.record.steps[0].state == {"study": "made"}
+    done.chain.save(tmp_path / "two")
+    assert files(tmp_path / "one") == files(tmp_path / "two")
 
 
 def test_sections_fitted_apart_give_no_model(study):

@@ -171,7 +171,11 @@ def _cached(unit: Unit, cache: Cache | None, *, model: bool) -> Made | None:
     value = cache.get(unit.key) if cache else None
     if cache is None or value is None:
         return None
-    learned = unit.component.restore(cache.model(unit.key)) if model else None
+    try:
+        learned = unit.component.restore(cache.model(unit.key)) if model else None
+    except WeightsError as error:  # e.g. written by another version
+        log.warning("the model of cache entry %s is made again: %s", unit.key[:12], error)
+        return None
     about = cache.about(unit.key)
     return Made(value, learned, tuple(about.get("notes", ())), float(about.get("seconds", 0.0)))
 

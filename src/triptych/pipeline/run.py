@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from anndata import AnnData
 
+from triptych.core.errors import WeightsError
 from triptych.core.executors import Executor, Serial
 from triptych.core.progress import track
 from triptych.core.randomness import generator

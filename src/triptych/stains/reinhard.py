@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -91,7 +92,9 @@ class Reinhard:
     def _block(self, windows: Pixels, gain: Float32, shift: Float32) -> Pixels:
         light = FRACTION[windows]
         weight = np.clip(2 / self.beta * _density(windows) - 1, 0, 1)[..., None]
-        light += weight * (lab2rgb(rgb2lab(light) * gain + shift) - light)
+        with warnings.catch_warnings():  # colours that no screen shows are clipped, as is meant
+            warnings.filterwarnings("ignore", message="Conversion from CIE-LAB")
+            light += weight * (lab2rgb(rgb2lab(light) * gain + shift) - light)
         pixels: Pixels = np.clip(255 * light + 0.5, 0, 255).astype(np.uint8)
         return pixels
 

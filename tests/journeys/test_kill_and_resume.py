@@ -11,7 +11,10 @@ import numpy as np
 import pytest
 from anndata import read_h5ad
 
-COMMAND = [sys.executable, "-m", "triptych", "run", "quickstart", "toy", "--set", "grid-triplet.epochs=15"]
+COMMAND = [
+    sys.executable, "-m", "triptych", "run", "quickstart", "toy",
+    "--set", "grid-triplet.epochs=15", "--set", "kmeans.k_from=recipe",
+]  # fmt: skip
 
 
 def environment(cache):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +20,40 @@ if TYPE_CHECKING:
 MEAN, VARIANCE = "statistics.mean", "statistics.variance"  # beside the weights of the encoder
 
 
+class OfGrid(Saved):
+    """What fitted auto-encoders of windows share: a check of their arrays, and the network from them."""
+
+    component: Any
+    roles: dict[str, int]
+    ranges: NDArray[np.float64]
+    network: dict[str, NDArray[np.float32]]
+
+    def __post_init__(self) -> None:
+        channels = sum(self.roles.values())
+        if self.ranges.shape != (2, channels):
+            raise ValueError(f"its ranges have shape {self.ranges.shape}; its views have {channels} columns")
+        try:
+            self.encoder()
+        except RuntimeError as error:  # torch's word for weights of another network
+            raise ValueError(f"its weights do not fit its parameters: {error}") from error
+
+    def encoder(self) -> tuple[Encoder, Statistics]:
+        """The network, on the CPU, and its statistics; a copy of its own for each call."""
+        import torch
+
+        from triptych.nets.grid import Encoder
+
+        shape = self.component.shape(sum(self.roles.values()))
+        weights = {name: torch.from_numpy(value.copy()) for name, value in self.network.items()}
+        width = shape.members * shape.hidden
+        statistics = (weights.pop(MEAN).reshape(width), weights.pop(VARIANCE).reshape(width))
+        encoder = Encoder(shape, torch.Generator().manual_seed(0)).requires_grad_(requires_grad=False)
+        encoder.load_state_dict(weights)
+        return encoder, statistics
+
+
 @dataclass(frozen=True, eq=False)
-class FittedGridTriplet(Saved):
+class FittedGridTriplet(OfGrid):
     """What `GridTriplet.fit` learned.
 
     Parameters
@@ -46,15 +78,6 @@ class FittedGridTriplet(Saved):
     network: dict[str, NDArray[np.float32]]
     losses: tuple[float, ...]
     dropout_seed: int
-
-    def __post_init__(self) -> None:
-        channels = sum(self.roles.values())
-        if self.ranges.shape != (2, channels):
-            raise ValueError(f"its ranges have shape {self.ranges.shape}; its views have {channels} columns")
-        try:
-            self.encoder()
-        except RuntimeError as error:  # torch's word for weights of another network
-            raise ValueError(f"its weights do not fit its parameters: {error}") from error
 
     def apply(self, views: Mapping[str, Array], places: Places, *, device: str = "cpu") -> Matrix:
         """Codes of observations, with the ranges and the network of the fit.
@@ -101,20 +124,6 @@ class FittedGridTriplet(Saved):
                 dropout=component.dropout,
                 generator=torch.Generator(device).manual_seed(self.dropout_seed),
             )
-
-    def encoder(self) -> tuple[Encoder, Statistics]:
-        """The network, on the CPU, and its statistics; a copy of its own for each call."""
-        import torch
-
-        from triptych.nets.grid import Encoder
-
-        shape = self.component.shape(sum(self.roles.values()))
-        weights = {name: torch.from_numpy(value.copy()) for name, value in self.network.items()}
-        width = shape.members * shape.hidden
-        statistics = (weights.pop(MEAN).reshape(width), weights.pop(VARIANCE).reshape(width))
-        encoder = Encoder(shape, torch.Generator().manual_seed(0)).requires_grad_(requires_grad=False)
-        encoder.load_state_dict(weights)
-        return encoder, statistics
 
 
 def to_arrays(encoder: Encoder, statistics: Statistics) -> dict[str, NDArray[np.float32]]:

@@ -9,20 +9,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from triptych.core.models import Saved
 from triptych.core.protocols import Array, Matrix, Places
 from triptych.fusers.balance import check_roles
-from triptych.fusers.grid_fitted import MEAN, VARIANCE
+from triptych.fusers.grid_fitted import OfGrid
 from triptych.fusers.grid_joint import GridJoint, check
 from triptych.fusers.grid_triplet import gather, scale, threads_for
 
 if TYPE_CHECKING:
-    from triptych.nets.grid import Encoder, Statistics
     from triptych.nets.grid_training import Windows
 
 
 @dataclass(frozen=True, eq=False)
-class FittedGridJoint(Saved):
+class FittedGridJoint(OfGrid):
     """What `GridJoint.fit` learned.
 
     Parameters
@@ -44,15 +42,6 @@ class FittedGridJoint(Saved):
     ranges: NDArray[np.float64]
     network: dict[str, NDArray[np.float32]]
     losses: tuple[float, ...]
-
-    def __post_init__(self) -> None:
-        channels = sum(self.roles.values())
-        if self.ranges.shape != (2, channels):
-            raise ValueError(f"its ranges have shape {self.ranges.shape}; its views have {channels} columns")
-        try:
-            self.encoder()
-        except RuntimeError as error:  # torch's word for weights of another network
-            raise ValueError(f"its weights do not fit its parameters: {error}") from error
 
     def apply(self, views: Mapping[str, Array], places: Places, *, device: str = "cpu") -> Matrix:
         """Codes of observations, with the ranges and the network of the fit.
@@ -90,17 +79,3 @@ class FittedGridJoint(Saved):
         encoder, (mean, variance) = self.encoder()
         with threads_for(windows):
             return embed(encoder.to(device), (mean.to(device), variance.to(device)), windows)
-
-    def encoder(self) -> tuple[Encoder, Statistics]:
-        """The network, on the CPU, and its statistics; a copy of its own for each call."""
-        import torch
-
-        from triptych.nets.grid import Encoder
-
-        shape = self.component.shape(sum(self.roles.values()))
-        weights = {name: torch.from_numpy(value.copy()) for name, value in self.network.items()}
-        width = shape.members * shape.hidden
-        statistics = (weights.pop(MEAN).reshape(width), weights.pop(VARIANCE).reshape(width))
-        encoder = Encoder(shape, torch.Generator().manual_seed(0)).requires_grad_(requires_grad=False)
-        encoder.load_state_dict(weights)
-        return encoder, statistics

@@ -19,7 +19,7 @@ from torch.nn.functional import one_hot
 
 from triptych.nets.grid import Decoder, Encoder, GridShape, Statistics
 from triptych.nets.grid_joint_losses import energy, pair_loss
-from triptych.nets.grid_training import Windows, _Whole, population_statistics
+from triptych.nets.grid_training import Whole, Windows, population_statistics
 from triptych.nets.training import train
 from triptych.nets.triplets import draw_triplets, triplet_loss
 
@@ -186,7 +186,7 @@ def fit_joint(
         fused=True,
     )
     n = len(data.windows)
-    whole = _Whole.of(data.windows, encoder) if n <= settings.batch else None
+    whole = Whole.of(data.windows, encoder) if n <= settings.batch else None
     batch = settings.batch if whole is not None else max(2, settings.batch // 2)  # partners fill the rest
     losses: list[float] = []
     while len(losses) < settings.epochs:
@@ -206,7 +206,7 @@ class _Step:
     """The loss of a batch."""
 
     data: JointData
-    whole: _Whole | None
+    whole: Whole | None
     matches: Matches
     encoder: Encoder
     decoder: ConditionalDecoder

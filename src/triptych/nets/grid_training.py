@@ -114,7 +114,7 @@ def fit_encoder(
         amsgrad=True,
         fused=True,
     )
-    whole = _Whole.of(windows, encoder) if len(windows) <= settings.batch else None
+    whole = Whole.of(windows, encoder) if len(windows) <= settings.batch else None
     step = _Step(windows, whole, tuple(views), encoder, decoder, settings, generator)
     losses = train(
         optimiser,
@@ -134,7 +134,7 @@ class _Step:
     """The loss of a batch: Σ_m weight_m·(reconstruction·L1_m + triplet·T_m) over the views m."""
 
     windows: Windows
-    whole: _Whole | None
+    whole: Whole | None
     views: tuple[View, ...]
     encoder: Encoder
     decoder: Decoder
@@ -178,7 +178,7 @@ class _Step:
 
 
 @dataclass(frozen=True, eq=False)
-class _Whole:
+class Whole:
     """A study that fits in one batch: what does not change from step to step.
 
     Neighbouring windows share all patches without gaps, so each distinct patch is kept, and multiplied, once.
@@ -190,7 +190,8 @@ class _Whole:
     moments: tuple[Tensor, Tensor] | None
 
     @classmethod
-    def of(cls, windows: Windows, encoder: Encoder) -> _Whole:
+    def of(cls, windows: Windows, encoder: Encoder) -> Whole:
+        """Gather windows once, each distinct patch of them standing for all that are equal."""
         cells = windows.index.index_select(1, encoder.cells).view(-1, encoder.shape.kernel**2)
         distinct, places, counts = torch.unique(cells, dim=0, return_inverse=True, return_counts=True)
         patches = windows.pile.index_select(0, distinct.view(-1)).view(len(distinct), -1)
@@ -203,6 +204,7 @@ class _Whole:
         return cls(gathered, patches, places, (mean, spread.T @ (spread * share)))
 
     def statistics(self, encoder: Encoder) -> Statistics | None:
+        """Exact mean and variance of the channels; None where the moments were not kept."""
         return None if self.moments is None else encoder.statistics(*self.moments)
 
 

@@ -107,7 +107,8 @@ class PlaceEncoder(Protocol):
 class ImageEncoder(Protocol):
     """Windows of pixels → (n, d), batch by batch; the caller crops, resizes and streams.
 
-    ``window_um`` is the side of the tissue seen, ``tile_px`` the side of the array received.
+    ``window_um`` is the side of the tissue seen, ``tile_px`` the side of the array received. An encoder may
+    also have ``window_px``, the side in pixels of the image itself; above 0 it goes before ``window_um``.
     """
 
     takes: ClassVar[Literal["windows"]]
@@ -137,7 +138,12 @@ class Fuser(Protocol):
 
 @runtime_checkable
 class Clusterer(Protocol):
-    """(n, d) → cluster codes (n,), 0 … k-1."""
+    """(n, d) → cluster codes (n,), 0 … k-1.
+
+    A clusterer that learns a space of its own declares ``learns_space: ClassVar[bool] = True``: its ``fit``
+    takes a keyword ``encoder``, the model of the fuser from whose encoder it starts (None: it trains one
+    itself), and its model has ``embed``, (n, d) → (n, latent).
+    """
 
     def cluster(self, x: Matrix, rng: np.random.Generator) -> Codes: ...
 
@@ -184,6 +190,10 @@ class Material:
         Raw counts of the same observations.
     x
         A space, shape (n, d).
+    truth
+        Codes of the known labels, shape (n,); -1 = unlabelled.
+    truth_names
+        Name of each of these codes.
     """
 
     labels: Codes
@@ -191,13 +201,15 @@ class Material:
     places: Places
     counts: Counts | None = None
     x: Array | None = None
+    truth: Codes | None = None
+    truth_names: tuple[str, ...] = ()
 
 
 @runtime_checkable
 class Analysis(Protocol):
     """Arrays → a tidy table, one row per result."""
 
-    takes: ClassVar[frozenset[str]]  # of "counts" and "x"
+    takes: ClassVar[frozenset[str]]  # of "counts", "x" and "truth"
 
     def analyse(self, material: Material, rng: np.random.Generator) -> pd.DataFrame: ...
 

@@ -108,7 +108,9 @@ def fuse(
     return table
 
 
-def cluster(table: AnnData, use: str, *, x: str, to: str, seed: int = 0, **params: Any) -> AnnData:
+def cluster(
+    table: AnnData, use: str, *, x: str, to: str, space: str | None = None, seed: int = 0, **params: Any
+) -> AnnData:
     """Cluster a space.
 
     Parameters
@@ -121,6 +123,8 @@ def cluster(table: AnnData, use: str, *, x: str, to: str, seed: int = 0, **param
         Slot of the space.
     to
         Slot of the labels, e.g. ``obs:domain``.
+    space
+        Slot of the space that the clusterer learns, for those that learn one, e.g. ``dec``.
     seed
         Of the clusterer's draws.
     params
@@ -130,7 +134,8 @@ def cluster(table: AnnData, use: str, *, x: str, to: str, seed: int = 0, **param
     -------
     The same table, with the labels.
     """
-    _apply(table, {"do": "cluster", "use": use, "x": x, "to": to, "with": params}, seed)
+    step = {"do": "cluster", "use": use, "x": x, "to": to, "with": params}
+    _apply(table, {**step, **({"space": space} if space else {})}, seed)
     return table
 
 

@@ -78,8 +78,37 @@ def test_a_vector_is_refused(places, rng):
         Concat().fuse({"rna": np.zeros(50)}, places, rng)
 
 
-def test_a_sparse_view_is_refused(places, rng):
-    with pytest.raises(DataError, match="the view rna is sparse. Encode the genes with pca"):
+@pytest.mark.parametrize("params", [{}, {"balance": False}, {"standardise": False}, {"clip": 2.0}])
+def test_a_sparse_view_gives_what_the_dense_one_does(views, places, rng, params, monkeypatch):
+    monkeypatch.setattr("triptych.fusers.concat.ROWS", 7)
+    views["rna"] = np.where(views["rna"] > 0.5, views["rna"], 0.0)
+    views["rna"][:, 2] = 0.0
+    dense = Concat(**params).fuse(views, places, rng)
+    sparse = Concat(**params).fuse({**views, "rna": sp.csr_matrix(views["rna"])}, places, rng)
+    assert sparse.dtype == np.float32
+    assert np.allclose(sparse, dense, rtol=1e-6, atol=1e-6)
+
+
+def test_values_are_clipped_before_the_views_are_weighed(places, rng):
+    x = np.zeros((50, 1))
+    x[0] = 1.0  # seven deviations
+    found = Concat(clip=3.0, weights={"x": 2.0}).fuse({"x": x}, places, rng)
+    assert found.max() == pytest.approx(6.0)
+    assert found.min() == pytest.approx(2 * (0 - x.mean()) / x.std())
+
+
+@pytest.mark.parametrize(
+    ("params", "match"),
+    [({"clip": -1.0}, "clip must be 0 or a positive"), ({"clip": 1.0, "standardise": False}, "standardise too")],
+)
+def test_a_clip_without_sense_is_refused(params, match):
+    with pytest.raises(ValueError, match=match):
+        Concat(**params)
+
+
+def test_sparse_views_that_are_too_large_when_dense_are_refused(places, rng, monkeypatch):
+    monkeypatch.setattr("triptych.fusers.concat.LARGEST_GB", 1e-6)
+    with pytest.raises(DataError, match="the sparse view rna would take 0 GB when dense. Encode the genes"):
         Concat().fuse({"rna": sp.csr_matrix(np.eye(50))}, places, rng)
 
 
@@ -113,8 +142,12 @@ def test_all_that_differs_from_the_fit_is_told_together(views, places, rng):
     assert "the model was fitted with img, rna; img is missing" in str(caught.value)
     assert "the model was not fitted with pos" in str(caught.value)
     assert "the view rna has shape (50, 3); the fit had 8 columns" in str(caught.value)
-    with pytest.raises(DataError, match="the view rna is sparse"):
-        model.apply(views | {"rna": sp.csr_matrix(views["rna"])}, places)
+
+
+def test_a_sparse_view_is_applied_as_the_dense_one(views, places, rng):
+    model = Concat().fit(views, places, rng).model
+    sparse = model.apply(views | {"rna": sp.csr_matrix(views["rna"])}, places)
+    assert np.allclose(sparse, model.apply(views, places), atol=1e-6)
 
 
 def test_a_model_whose_parts_do_not_fit_is_refused():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Final
 
 import numpy as np
 import scipy.sparse as sp
@@ -13,7 +13,11 @@ import scipy.sparse as sp
 from triptych.core.errors import DataError
 from triptych.core.models import Fit, Saved
 from triptych.core.protocols import Array, Matrix, Places, Vector
-from triptych.fusers.balance import check_roles, check_views, check_weights, factors
+from triptych.fusers.balance import check_roles, check_views, check_weights
+from triptych.maths.counts import mean_variance
+
+LARGEST_GB: Final = 8.0  # of the matrix that sparse views become
+ROWS: Final = 4096  # of a sparse view that are dense in double precision at once
 
 
 @dataclass(frozen=True)
@@ -29,11 +33,15 @@ class Concat:
         which divides standardised columns by √d. A single view is left as it is.
     weights
         By role; multiplies the view. A role that is not named has weight 1.
+    clip
+        Largest absolute value of a standardised column; 0 leaves values as they are. A gene that few
+        observations express has values of ten deviations and more, which squared errors follow.
     """
 
     standardise: bool = True
     balance: bool = True
     weights: dict[str, float] = field(default_factory=dict)
+    clip: float = 0.0
 
     revision: ClassVar[int] = 1
     random: ClassVar[bool] = False
@@ -41,6 +49,10 @@ class Concat:
 
     def __post_init__(self) -> None:
         check_weights(self.weights)
+        if not self.clip >= 0:
+            raise ValueError(f"clip must be 0 or a positive number, got {self.clip}")
+        if self.clip and not self.standardise:
+            raise ValueError("clip is of standardised columns: set standardise too")
 
     def fuse(self, views: Mapping[str, Array], places: Places, rng: np.random.Generator) -> Matrix:
         """Lay the views side by side.
@@ -48,7 +60,7 @@ class Concat:
         Parameters
         ----------
         views
-            By role, each dense of shape (n, d).
+            By role, each of shape (n, d), dense or CSR.
         places
             Where the n observations lie; only their number matters.
         rng
@@ -56,12 +68,13 @@ class Concat:
 
         Returns
         -------
-        Shape (n, sum of d).
+        Shape (n, sum of d), float64; float32 when a view is sparse, as its zeros are then written out for
+        the first time.
 
         Raises
         ------
         DataError
-            When views do not fit together, or one is sparse.
+            When views do not fit together, or sparse ones would become larger than `LARGEST_GB`.
         """
         return self.fit(views, places, rng).value
 
@@ -78,34 +91,42 @@ class Concat:
         Raises
         ------
         DataError
-            When views do not fit together, or one is sparse.
+            As `fuse` does.
         """
         check_views("concat", views, len(places.um), self.weights)
-        _check_dense(views)
-        dense = {role: np.asarray(views[role], np.float64) for role in sorted(views)}
-        scales = {role: self._scale(view) for role, view in dense.items()}
-        ready = {role: _standardised(view, *scales[role]) for role, view in dense.items()}
-        factor = factors(ready, self.weights, balance=self.balance)
+        _check_size(views)
+        scales = {role: self._scale(views[role]) for role in sorted(views)}
         model = FittedConcat(
-            roles={role: view.shape[1] for role, view in dense.items()},
+            roles={role: views[role].shape[1] for role in sorted(views)},
             mean={role: mean for role, (mean, _) in scales.items()},
             deviation={role: deviation for role, (_, deviation) in scales.items()},
-            factor=factor,
+            factor={role: self._factor(role, views, deviation) for role, (_, deviation) in scales.items()},
+            clip=self.clip,
         )
-        return Fit(np.hstack([view * factor[role] for role, view in ready.items()]), model)
+        return Fit(model.laid(views), model)
 
     def restore(self, folder: Path) -> FittedConcat:
         """Read the model that was saved in a folder."""
         return FittedConcat.load(folder)
 
-    def _scale(self, view: Matrix) -> tuple[Vector, Vector]:
+    def _scale(self, view: Array) -> tuple[Vector, Vector]:
         """Mean and deviation of each column; deviation 0 marks one that is constant."""
         if not self.standardise:
             return np.zeros(view.shape[1]), np.ones(view.shape[1])
-        deviation = view.std(axis=0)
+        mean, variance = _moments(view)
+        deviation = np.sqrt(variance)
         # Rounding leaves a constant column a deviation of about 1e-16 of its size.
-        flat = deviation <= 1e-12 * np.abs(view).max(axis=0)
-        return view.mean(axis=0), np.where(flat, 0.0, deviation)
+        largest = abs(view).max(axis=0)
+        largest = largest.toarray().ravel() if sp.issparse(largest) else np.asarray(largest)
+        return mean, np.where(deviation <= 1e-12 * largest, 0.0, deviation)
+
+    def _factor(self, role: str, views: Mapping[str, Array], deviation: Vector) -> float:
+        """By what a view is multiplied; a standardised column that is not constant has variance 1."""
+        weight = self.weights.get(role, 1.0)
+        if not self.balance or len(views) < 2:
+            return weight
+        variance = deviation > 0 if self.standardise else _moments(views[role])[1]
+        return weight / (float(np.sqrt(variance.sum())) or 1.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,12 +141,15 @@ class FittedConcat(Saved):
         Of each column by role, each of shape (d,); deviation 0 marks a column that was constant.
     factor
         By role, what multiplies the view after that.
+    clip
+        Largest absolute value of a standardised column; 0 for none.
     """
 
     roles: dict[str, int]
     mean: dict[str, Vector]
     deviation: dict[str, Vector]
     factor: dict[str, float]
+    clip: float = 0.0
 
     def __post_init__(self) -> None:
         for role, d in self.roles.items():
@@ -140,7 +164,7 @@ class FittedConcat(Saved):
         Parameters
         ----------
         views
-            The roles and dimensions of the fit, each dense of shape (n, d).
+            The roles and dimensions of the fit, each of shape (n, d), dense or CSR.
         places
             Where the n observations lie; only their number matters.
 
@@ -151,30 +175,52 @@ class FittedConcat(Saved):
         Raises
         ------
         DataError
-            When the views are not those of the fit, or one is sparse.
+            When the views are not those of the fit, or sparse ones would become larger than `LARGEST_GB`.
         """
         check_roles("concat", views, len(places.um), self.roles)
-        _check_dense(views)
-        ready = {role: np.asarray(views[role], np.float64) for role in self.roles}
-        return np.hstack(
-            [
-                _standardised(view, self.mean[role], self.deviation[role]) * self.factor[role]
-                for role, view in ready.items()
-            ]
-        )
+        _check_size(views)
+        return self.laid(views)
+
+    def laid(self, views: Mapping[str, Array]) -> Matrix:
+        """The views of the fit's roles side by side."""
+        n = views[next(iter(self.roles))].shape[0]
+        single = any(sp.issparse(views[role]) for role in self.roles)
+        out = np.empty((n, sum(self.roles.values())), np.float32 if single else np.float64)
+        left = 0
+        for role, d in self.roles.items():
+            for start in range(0, n, ROWS):
+                rows = slice(start, start + ROWS)
+                out[rows, left : left + d] = self._ready(role, views[role][rows])
+            left += d
+        return out
+
+    def _ready(self, role: str, rows: Array) -> Matrix:
+        """Columns less their means, over their deviations, times the factor; 0 where one was constant."""
+        dense = rows.toarray() if isinstance(rows, sp.csr_matrix) else np.asarray(rows)
+        deviation = self.deviation[role]
+        flat = deviation == 0
+        ready = np.where(flat, 0.0, (dense - self.mean[role]) / np.where(flat, 1.0, deviation))
+        if self.clip:
+            np.clip(ready, -self.clip, self.clip, out=ready)
+        return np.asarray(ready * self.factor[role])
 
 
-def _standardised(view: Matrix, mean: Vector, deviation: Vector) -> Matrix:
-    """Columns less their means, over their deviations; 0 where a column was constant."""
-    flat = deviation == 0
-    return np.where(flat, 0.0, (view - mean) / np.where(flat, 1.0, deviation))
+def _moments(view: Array) -> tuple[Vector, Vector]:
+    """Mean and variance of each column."""
+    if not sp.issparse(view):
+        dense = np.asarray(view, np.float64)
+        return dense.mean(axis=0), dense.var(axis=0)
+    n = view.shape[0]
+    mean, variance = mean_variance(sp.csr_matrix(view))
+    return np.asarray(mean), np.asarray(variance * ((n - 1) / n))
 
 
-def _check_dense(views: Mapping[str, Array]) -> None:
-    """Refuse sparse views."""
+def _check_size(views: Mapping[str, Array]) -> None:
+    """Refuse sparse views that would not fit into memory when they are dense."""
     sparse = [role for role, view in views.items() if sp.issparse(view)]
-    if sparse:
+    size = next(iter(views.values())).shape[0] * sum(view.shape[1] for view in views.values())
+    if sparse and 4 * size > LARGEST_GB * 1e9:
         raise DataError(
-            f"concat: the view {', '.join(sparse)} is sparse.",
-            "Encode the genes with pca, or fuse with smooth, which reduces the dimension.",
+            f"concat: the sparse view {', '.join(sparse)} would take {4 * size / 1e9:.0f} GB when dense.",
+            "Encode the genes with pca, or fuse with one that takes sparse views, e.g. smooth or pca.",
         )

@@ -21,7 +21,7 @@ from triptych.core.randomness import generator
 from triptych.pipeline import identity, scoring
 from triptych.pipeline.chain import Chain, Link
 from triptych.pipeline.newness import DISTANCE, KNOWN_DONOR, OF_FIT, distances, relations
-from triptych.pipeline.plan import nothing_to_score
+from triptych.pipeline.plan import nothing_to_judge
 from triptych.pipeline.provenance import peak_mib, remember, versions
 from triptych.pipeline.record import RunRecord, StepRecord
 from triptych.pipeline.rooms import BY_VERB
@@ -90,6 +90,7 @@ def _linked(chain: Chain, link: Link, study: Study) -> StepRecord:
     reads = reads_of(step, link.component)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", TriptychWarning)
+        inputs = {}
         if link.model is not None:
             inputs = gather(study, step, link.component, reads, STUDY)
             if getattr(link.component, "takes", "") == "counts" and step.do == "align":
@@ -98,6 +99,8 @@ def _linked(chain: Chain, link: Link, study: Study) -> StepRecord:
         else:
             values = {name: _plain(chain, link, study, reads, name) for name in study.samples}
     study.write(step.writes, values)
+    if step.also:
+        study.write(step.also, {STUDY: link.model.embed(inputs["x"])})
     state = "applied" if link.model is not None else "made"
     return StepRecord(
         index=link.index, do=step.do, use=link.use, to=step.writes, reads=reads,
@@ -157,16 +160,18 @@ def _judged(
         units = study.samples if (step.over or type(step).default_over) == "sample" else (STUDY,)
         values = {}
         for unit in units:
-            if step.do == "score" and nothing_to_score(study, reads, unit):
+            if nothing_to_judge(step.do, study, reads, unit):
                 continue
             key = identity.of_json([index, step.use, unit])
             task = Task(
                 step.do, component, gather(study, step, component, reads, unit), chain.recipe.seed, key, unit
             )
             values[unit] = perform(task).value
+        if not values:
+            continue
         if step.do == "analyse":
             tables[step.to] = together(values)
-        elif values:
+        else:
             k_from = chain.trained.k_from.get(step.guess, "recipe")
             protocol = f"{words}{K_WORDS[k_from] and K_WORDS[k_from] + ' of the fit'}"
             rng = generator(chain.recipe.seed, f"{index:016x}")

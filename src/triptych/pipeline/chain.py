@@ -108,6 +108,7 @@ class Chain:
             use = "none" if one.step.do == "align" and unit.state == "skipped" else one.step.use
             links.append(Link(one.index, one.step, use, unit.component, models.get(one.index)))
         written = {one.step.writes for one in making if one.step.do in {"encode", "align", "fuse"}}
+        written |= {one.step.also for one in making if one.step.also}
         trained = Trained(
             data=data,
             donors=study.donors,

@@ -17,7 +17,8 @@ from triptych.pipeline.study import STUDY, Study
 from triptych.pipeline.wiring import check, over_of, reads_of
 from triptych.stains import registry as stains
 
-PATHS = frozenset({"weights", "network"})  # parameters of components that say where a file lies
+JUDGING = frozenset({"score", "analyse"})
+PATHS = frozenset({"weights", "network", "dictionaries"})  # parameters of components that say where a file lies
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,8 @@ class PlannedStep:
         What the user should know.
     k_from
         Where the k of what is written or scored comes from, see `triptych.pipeline.steps.Cluster`.
+    wanted
+        Whether a step of the run reads what its component learns.
     """
 
     index: int
@@ -71,6 +74,12 @@ class PlannedStep:
     units: tuple[Unit, ...]
     notes: tuple[str, ...] = ()
     k_from: str = "recipe"
+    wanted: bool = False
+
+    @property
+    def fits(self) -> bool:
+        """Whether its component is fitted, so that what it learns comes back."""
+        return hasattr(self.units[0].component, "fit") and (self.wanted or self.over == "study")
 
     @property
     def keeps(self) -> bool:
@@ -128,20 +137,46 @@ def plan(
         component = BY_VERB[step.do].make(step.use, step.params)
         reads = reads_of(step, component)
         for slot in reads.values():
-            if slot not in ledger.written and not (step.do == "score" and slot == slots.TRUTH):
+            if slot not in ledger.written and not (step.do in JUDGING and slot == slots.TRUTH):
                 study.require(slot)
         over = over_of(step, component, per_sample=per_sample)
         names = study.samples if over == "sample" else (STUDY,)
         made = [_unit(ledger, recipe, step, component, name) for name in names]
         notes = tuple(dict.fromkeys(note for _, found in made for note in found))
         k_from = _k_from(ledger, step, reads, names)
-        one = PlannedStep(index, step, reads, over, tuple(unit for unit, _ in made), notes, k_from)
-        one = replace(one, units=tuple(_looked_up(unit, cache, model=one.keeps) for unit in one.units))
+        wanted = bool(step.also) or any(step.writes == getattr(other, "encoder", None) for other in recipe.steps)
+        one = PlannedStep(index, step, reads, over, tuple(unit for unit, _ in made), notes, k_from, wanted)
+        one = replace(one, units=tuple(_looked_up(unit, cache, model=one.fits) for unit in one.units))
         planned.append(one)
+        _check_encoder(one, planned)
         if step.writes:
             ledger.written[step.writes] = {unit.name: unit.key for unit in one.units}
             ledger.k_from[step.writes] = k_from
+        if step.also:
+            ledger.written[step.also] = {u.name: identity.of_json([u.key, step.also]) for u in one.units}
+            ledger.k_from[step.also] = k_from
     return planned
+
+
+def _check_encoder(one: PlannedStep, planned: Sequence[PlannedStep]) -> None:
+    """Refuse an encoder of other observations, or of a component that learns nothing.
+
+    Raises
+    ------
+    RecipeError
+        Saying which step wrote it.
+    """
+    slot = one.reads.get("encoder")
+    if slot is None or one.step.do != "cluster":
+        return
+    source = next(step for step in reversed(planned) if step.step.writes == slot)
+    if source.over != one.over:
+        raise RecipeError(
+            f"Step {one.index} is over {one.over}, its encoder was fitted over {source.over}.",
+            "Say the same over: in both.",
+        )
+    if not source.fits:
+        raise RecipeError(f"{source.step.use} learns no encoder.", "Name a slot that autoencoder or sdae wrote.")
 
 
 def _k_from(ledger: _Ledger, step: Any, reads: dict[str, str], units: Sequence[str]) -> str:
@@ -163,7 +198,7 @@ def _unit(ledger: _Ledger, recipe: Recipe, step: Any, component: Any, name: str)
     if step.do == "cluster":
         component, note = _with_k(study, step, component, name)
         notes += [note] if note else []
-    if step.do == "score" and nothing_to_score(study, reads, name):
+    if step.do in JUDGING and nothing_to_judge(step.do, study, reads, name):
         return Unit(name, component, "", "skipped"), notes
     inputs = [(role, ledger.identity(slot, name)) for role, slot in reads.items()]
     inputs += _beside(step, component)
@@ -191,10 +226,15 @@ def _named(unit: str, study: Study) -> str:
     return f"sample {unit}" if unit != STUDY else "the study"
 
 
-def nothing_to_score(study: Study, reads: dict[str, str], unit: str) -> bool:
-    """Whether a score has no sense: no label is known; or one batch, donor or sample cannot mix or agree."""
+def nothing_to_judge(do: str, study: Study, reads: dict[str, str], unit: str) -> bool:
+    """Whether a score or an analysis has no sense.
+
+    No label is known; or, of a score, one batch, donor or sample cannot mix or agree.
+    """
     if slots.TRUTH in reads.values() and not _labelled(study, slots.TRUTH, unit):
         return True
+    if do == "analyse":
+        return False
     nuisance = {slots.BATCH, slots.DONOR, slots.SAMPLE} & set(reads.values())
     return any(len(study.codes(slot, unit)[1]) < 2 for slot in nuisance)
 

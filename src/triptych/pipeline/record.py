@@ -40,6 +40,8 @@ class StepRecord:
         Wall time over all units.
     worked_s
         Time that making the units took, when they were made: the same whether or not they were cached.
+    peak_mib
+        Peak resident memory of the process during the step, MiB; what earlier steps hold is in it.
     notes
         What the user should know, in sentences.
     cite
@@ -57,6 +59,7 @@ class StepRecord:
     state: dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0
     worked_s: float = 0.0
+    peak_mib: float = 0.0
     notes: list[str] = field(default_factory=list)
     cite: str = ""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -18,13 +18,15 @@ from triptych.core.randomness import generator
 from triptych.pipeline import limits, scoring
 from triptych.pipeline.cache import Cache
 from triptych.pipeline.chain import Chain
-from triptych.pipeline.plan import PlannedStep, Unit, plan
+from triptych.pipeline.memory import Peak
+from triptych.pipeline.plan import JUDGING, PlannedStep, Unit, plan
 from triptych.pipeline.provenance import peak_mib, remember, versions
 from triptych.pipeline.recipe import Recipe
 from triptych.pipeline.record import RunRecord, StepRecord
 from triptych.pipeline.scored import K_WORDS, score_rows, together
 from triptych.pipeline.study import STUDY, Study
-from triptych.pipeline.work import Made, Task, gather, loaded, make
+from triptych.pipeline.windowing import loaded
+from triptych.pipeline.work import Made, Task, gather, make
 
 log = logging.getLogger(__name__)
 
@@ -79,15 +81,17 @@ def run(
     identity = study.identity
     planned = plan(recipe, study, cache, per_sample=per_sample)
     study.neighbours_wanted = _neighbours_wanted(planned)
-    records, rows, tables, models = [], [], {}, {}
+    records, rows, tables, models = [], [], {}, Learned()
     for step in track(planned, recipe.name, len(planned)):
-        done, made = _run_step(step, study, recipe.seed, cache, executor or Serial())
+        with Peak() as memory:
+            done, made = _run_step(step, study, models, recipe.seed, cache, executor or Serial())
+        done.peak_mib = memory.mib
         log.info("%d %s %s: %.1f s", step.index, step.step.do, step.step.use, done.seconds)
         records.append(done)
         values = {unit: one.value for unit, one in made.items()}
         if step.keeps:
-            models[step.index] = made[STUDY].model
-        if step.step.do == "analyse":
+            models.kept[step.index] = made[STUDY].model
+        if step.step.do == "analyse" and values:
             tables[step.step.to] = together(values)
         if step.step.do == "score":
             done.notes += limits.undefined(step, values)
@@ -102,7 +106,7 @@ def run(
         tables=tables,
     )  # fmt: skip
     remember(table, record)
-    return Done(record, Chain.of(recipe, planned, models, study, data))
+    return Done(record, Chain.of(recipe, planned, models.kept, study, data))
 
 
 def _neighbours_wanted(planned: list[PlannedStep]) -> dict[str, int]:
@@ -115,8 +119,29 @@ def _neighbours_wanted(planned: list[PlannedStep]) -> dict[str, int]:
     return wanted
 
 
+@dataclass
+class Learned:
+    """What the steps of a run have learned.
+
+    Parameters
+    ----------
+    kept
+        Index of a step over the study → its model, for the chain.
+    by_slot
+        Slot → unit → the model of the step that wrote it last, for steps that start from one.
+    """
+
+    kept: dict[int, Any] = field(default_factory=dict)
+    by_slot: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def encoder(self, planned: PlannedStep, unit: str) -> Any:
+        """The model that a cluster step starts from; None where it names none."""
+        slot = getattr(planned.step, "encoder", None)
+        return self.by_slot[slot][unit] if slot else None
+
+
 def _run_step(
-    planned: PlannedStep, study: Study, seed: int, cache: Cache | None, executor: Executor
+    planned: PlannedStep, study: Study, models: Learned, seed: int, cache: Cache | None, executor: Executor
 ) -> tuple[StepRecord, dict[str, Made]]:
     """All units of a step: from the cache where they are, else made; then into the table."""
     start, step = time.perf_counter(), planned.step
@@ -127,10 +152,14 @@ def _run_step(
         state={unit.name: unit.state for unit in planned.units}, notes=list(planned.notes),
         cite=planned.units[0].component.cite,
     )  # fmt: skip
-    units = [unit for unit in planned.units if not (step.do == "score" and unit.state == "skipped")]
-    made = _made(planned, units, study, seed, cache, executor, record)
+    made = _made(planned, study, models, seed, cache, executor, record)
     if step.writes:
         study.write(step.writes, {unit: one.value for unit, one in made.items()})
+    if step.also:
+        x = planned.reads["x"]
+        study.write(step.also, {unit: one.model.embed(study.array(x, unit)) for unit, one in made.items()})
+    if planned.wanted:
+        models.by_slot[step.writes] = {unit: one.model for unit, one in made.items()}
     loaded.cache_clear()
     record.seconds = time.perf_counter() - start
     return record, made
@@ -138,23 +167,24 @@ def _run_step(
 
 def _made(
     planned: PlannedStep,
-    units: list[Unit],
     study: Study,
+    models: Learned,
     seed: int,
     cache: Cache | None,
     executor: Executor,
     record: StepRecord,
 ) -> dict[str, Made]:
     """Unit → value, and the model where one is kept."""
-    cached = {
-        unit.name: _cached(unit, cache, model=planned.keeps) for unit in units if unit.state == "cached"
-    }
+    judged = planned.step.do in JUDGING
+    units = [unit for unit in planned.units if not (judged and unit.state == "skipped")]
+    cached = {unit.name: _cached(unit, cache, model=planned.fits) for unit in units if unit.state == "cached"}
     made = {name: one for name, one in cached.items() if one is not None}
     todo = [unit for unit in units if unit.name not in made]
     tasks = [
         Task(
             do=planned.step.do, component=unit.component, seed=seed, key=unit.key, unit=unit.name,
-            inputs=gather(study, planned.step, unit.component, planned.reads, unit.name), keep=planned.keeps,
+            inputs=gather(study, planned.step, unit.component, planned.reads, unit.name), keep=planned.fits,
+            encoder=models.encoder(planned, unit.name),
         )
         for unit in todo
     ]  # fmt: skip

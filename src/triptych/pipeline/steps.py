@@ -62,6 +62,11 @@ class BaseStep(BaseModel):
         """The slot written; empty for a score."""
         return getattr(self, "to", "")
 
+    @property
+    def also(self) -> str:
+        """A second slot that it writes; empty for none."""
+        return ""
+
 
 class Stain(BaseModel):
     """How the pixels of a section are brought to a reference stain before an encoder sees them."""
@@ -119,7 +124,9 @@ class Cluster(BaseStep):
     """A space → labels.
 
     ``k_from`` says where k comes from: the ``recipe`` itself; the known labels (``truth``: oracle K) where
-    there are any; or a criterion that sees no labels, tried from ``k_min`` to ``k_max``.
+    there are any; or a criterion that sees no labels, tried from ``k_min`` to ``k_max``. A clusterer that
+    learns a space of its own may start from the ``encoder`` of the fuse step that wrote a slot, and its own
+    space goes to ``space``.
     """
 
     do: Literal["cluster"] = "cluster"
@@ -128,11 +135,18 @@ class Cluster(BaseStep):
     k_from: KFrom = "recipe"
     k_min: int = Field(default=2, ge=1)
     k_max: int = Field(default=15, ge=2)
+    encoder: SlotName | None = None
+    space: MatrixOut | None = None
 
     @property
     def reads(self) -> dict[str, str]:
-        """The space."""
-        return {"x": self.x}
+        """The space, and the one whose encoder it starts from."""
+        return {"x": self.x, **({"encoder": self.encoder} if self.encoder else {})}
+
+    @property
+    def also(self) -> str:
+        """The slot of the space that it learns; empty for none."""
+        return self.space or ""
 
 
 class Refine(BaseStep):

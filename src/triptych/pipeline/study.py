@@ -35,7 +35,7 @@ class Pixels:
     centres_px
         x and y in the image's own pixels, shape (n, 2).
     mpp
-        Micrometres per pixel of that image.
+        Micrometres per pixel of that image; NaN where unknown.
     rows
         Rows of the unit that the centres belong to, shape (n,).
     """
@@ -181,13 +181,20 @@ class Study:
             found = self._near[slot, unit] = nearest(np.asarray(self.array(slot, unit)), wanted)
         return found
 
-    def pixels(self, unit: str) -> list[Pixels]:
+    def pixels(self, unit: str, *, scaled: bool = True) -> list[Pixels]:
         """What to crop, section by section.
+
+        Parameters
+        ----------
+        unit
+            A sample, or the study.
+        scaled
+            Whether the micrometres per pixel of the images must be known.
 
         Raises
         ------
         DataError
-            When an image has no resolution.
+            When an image has no resolution although it needs one.
         """
         self.require(slots.IMAGE)
         faults = Faults("images")
@@ -195,7 +202,8 @@ class Study:
         for name in self.members(unit):
             about = self.about.loc[name].to_dict()
             scale = float(about["image_scale"])
-            if not faults.check(np.isfinite(float(about["mpp"])), f"{name} has no µm per pixel"):
+            known = np.isfinite(float(about["mpp"])) or not scaled
+            if not faults.check(known, f"{name} has no µm per pixel"):
                 continue
             found.append(
                 Pixels(
@@ -205,7 +213,7 @@ class Study:
                     rows=self.rows(name) if unit == STUDY else np.arange(len(self.rows(name))),
                 )
             )
-        faults.raise_if_any(DataError, "Give mpp in a study manifest.")
+        faults.raise_if_any(DataError, "Give mpp in a study manifest, or crop by window_px.")
         return found
 
     # -- identity --------------------------------------------------------------------------------

@@ -27,6 +27,8 @@ def reads_of(step: Any, component: Any) -> dict[str, str]:
     reads: dict[str, str] = dict(step.reads)
     if step.do == "analyse" and "counts" in component.takes:
         reads["counts"] = slots.COUNTS
+    if step.do == "analyse" and "truth" in component.takes:
+        reads["truth"] = slots.TRUTH
     return reads
 
 
@@ -60,7 +62,8 @@ def check(recipe: Recipe, held: Callable[[str], bool] | None = None) -> None:
     faults = Faults(f"recipe {recipe.name}")
     written: list[str] = []
     unread: dict[str, int] = {}
-    later = [step.writes for step in recipe.steps if step.writes]
+    fused: set[str] = set()
+    later = [slot for step in recipe.steps for slot in (step.writes, step.also) if slot]
     for number, step in enumerate(recipe.steps, start=1):
         component = BY_VERB[step.do].make(step.use, step.params)
         for role, slot in reads_of(step, component).items():
@@ -73,10 +76,13 @@ def check(recipe: Recipe, held: Callable[[str], bool] | None = None) -> None:
             faults.add(f"step {number} ({step.do}) reads {slot} ({role}), which nothing has written. {hint}")
         if step.do == "analyse" and "x" in component.takes and not step.x:
             faults.add(f"step {number} (analyse) needs a space: name it with x.")
+        if step.do == "cluster":
+            faults.found += [f"step {number} (cluster) {fault}" for fault in _learned(step, component, fused)]
         if step.writes:
             if step.writes in unread:
                 faults.add(f"step {number} ({step.do}) overwrites {step.writes} before anything has read it.")
-            written.append(step.writes)
+            written += [slot for slot in (step.writes, step.also) if slot]
+            fused = fused | {step.writes} if step.do == "fuse" else fused - {step.writes, step.also}
             if step.do in {"encode", "align"}:
                 unread[step.writes] = number
     used = any(step.do in {"fuse", "cluster"} for step in recipe.steps)
@@ -84,3 +90,15 @@ def check(recipe: Recipe, held: Callable[[str], bool] | None = None) -> None:
         if used:
             faults.add(f"step {number} writes {slot}, which no step reads. Remove the step, or read it.")
     faults.raise_if_any(RecipeError)
+
+
+def _learned(step: Any, component: Any, fused: set[str]) -> list[str]:
+    """What is wrong with the encoder that a cluster step starts from, and the space that it learns."""
+    found = []
+    if (step.encoder or step.space) and not getattr(component, "learns_space", False):
+        found.append(f"names an encoder or a space, but {step.use} learns no space. Leave them out.")
+    if (step.encoder or step.space) and step.k_from in {"bic", "stability"}:
+        found.append(f"cannot choose k by {step.k_from} and learn a space too. Set k, or k_from: truth.")
+    if step.encoder and step.encoder not in fused:
+        found.append(f"starts from the encoder of {step.encoder}, which no fuse step has written.")
+    return found

@@ -15,7 +15,7 @@ NO_MODEL: Final = "No model is saved"  # how a run begins to say so
 
 def plan_section(record: RunRecord) -> Html:
     """One row for each step."""
-    head = ["#", "Verb", "Component", "Reads → writes", "Parameters", "Result", "Time", "Notes"]
+    head = ["#", "Verb", "Component", "Reads → writes", "Parameters", "Result", "Time", "Peak memory", "Notes"]
     return table("Steps as they were run", head, (_row(step) for step in record.steps))
 
 
@@ -26,8 +26,15 @@ def _row(step: StepRecord) -> list[str | Html]:
     notes = join(tag("span", note) for note in step.notes)
     return [
         str(step.index), step.do, tag("b", step.use), flow, tag("div", params, class_="stack"),
-        _state(step), tag("span", duration(step.seconds), class_="time"), tag("div", notes, class_="stack"),
+        _state(step), tag("span", duration(step.seconds), class_="time"), _memory(step),
+        tag("div", notes, class_="stack"),
     ]  # fmt: skip
+
+
+def _memory(step: StepRecord) -> Html:
+    """Of the process during the step; nothing where it was not watched."""
+    text = f"{step.peak_mib:,.0f} MiB".replace(",", "\u202f") if step.peak_mib else ""
+    return tag("span", text, class_="time")
 
 
 def _plain(value: object) -> str:

@@ -5,6 +5,7 @@ import pytest
 
 from triptych.core import errors, executors, progress, settings
 from triptych.core.checks import Faults, listing, nearest
+from triptych.core.extras import check as check_extras
 from triptych.core.extras import need
 from triptych.core.randomness import generator, torch_generator
 from triptych.core.slots import Slot
@@ -130,3 +131,21 @@ def test_a_torchvision_of_another_build_is_told_of(monkeypatch):
     monkeypatch.setattr("triptych.core.extras.import_module", other)
     with pytest.raises(RuntimeError, match="scvi"):
         need("scvi", "align")
+
+
+def test_all_missing_packages_are_told_together_and_nothing_is_imported():
+    class One:
+        extra = ("no_such_package", "align")
+
+    class Two:
+        extra = ("nor_this_one", "umap")
+
+    class Here:
+        extra = ("json", "pixels")
+
+    with pytest.raises(errors.MissingExtraError) as caught:
+        check_extras([One(), Two(), One(), Here(), object()])
+    assert str(caught.value) == (
+        "no_such_package and nor_this_one are not installed. pip install 'triptych[align,umap]'"
+    )
+    check_extras([Here(), object()])

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 from anndata import read_h5ad
 
-from triptych.core.errors import DataError, MissingSlotError, RecipeError
+from triptych.core.errors import DataError, MissingExtraError, MissingSlotError, RecipeError
 from triptych.core.executors import executor
 from triptych.pipeline.cache import Cache
 from triptych.pipeline.plan import plan
@@ -238,3 +238,16 @@ def test_a_section_of_one_cluster_has_no_silhouette_and_says_so(table):
     assert np.isnan(scores["obs:known", "B1"])
     assert scores["obs:known", "(mean)"] == pytest.approx(scores["obs:known"][["A1", "A2"]].mean())
     assert any("undefined (too few clusters): B1" in warning for warning in record.warnings)
+
+
+def test_a_package_that_is_missing_is_told_before_anything_runs(recipe, table, monkeypatch):
+    monkeypatch.setattr("triptych.core.extras.find_spec", lambda name: None if name == "scvi" else object())
+    steps = [*RECIPE.splitlines(), '  - {do: align, use: scvi, x: "layers:counts", to: "obsm:X_rna.scvi"}']
+    with pytest.raises(MissingExtraError, match=r"scvi is not installed. pip install 'triptych\[align\]'"):
+        plan(parse("\n".join(steps), "small"), Study(table))
+    assert "X_rna.pca" not in table.obsm
+
+
+def test_the_peak_memory_of_every_step_is_watched(recipe, table):
+    steps = run(recipe, table).steps
+    assert all(50 < step.peak_mib < 50_000 for step in steps)

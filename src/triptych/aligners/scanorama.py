@@ -49,6 +49,7 @@ class Scanorama:
     revision: ClassVar[int] = 1
     random: ClassVar[bool] = False
     cite: ClassVar[str] = "10.1038/s41587-019-0113-3"
+    extra: ClassVar[tuple[str, str]] = ("scanorama", "align")
 
     def __post_init__(self) -> None:
         if not self.sigma > 0 or self.knn < 1:

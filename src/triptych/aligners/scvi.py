@@ -76,6 +76,7 @@ class Scvi:
     revision: ClassVar[int] = 1
     random: ClassVar[bool] = True
     cite: ClassVar[str] = "10.1038/s41592-018-0229-2"
+    extra: ClassVar[tuple[str, str]] = ("scvi", "align")
 
     def __post_init__(self) -> None:
         if min(self.latent, self.layers, self.hidden) < 1:

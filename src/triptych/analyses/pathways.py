@@ -60,6 +60,7 @@ class Pathways:
     revision: ClassVar[int] = 1
     random: ClassVar[bool] = False
     cite: ClassVar[str] = "10.1093/bioadv/vbac016"
+    extra: ClassVar[tuple[str, str]] = ("decoupler", "analyses")
 
     def __post_init__(self) -> None:
         if not self.network:

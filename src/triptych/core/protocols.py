@@ -2,7 +2,8 @@
 
 A component is a frozen dataclass whose fields are its parameters. Beside them it declares
 class variables: ``revision`` (rises when its numbers change), ``random`` (whether it draws
-random numbers, so that its identity includes the seed) and ``cite``.
+random numbers, so that its identity includes the seed) and ``cite``; and ``extra``, a module and the
+extra that installs it, where it needs a package that the base install lacks.
 
 A component that learns from its input also has ``fit``, which takes what its verb takes and returns
 `triptych.core.models.Fit`: the value, equal to the verb's own result, and the model. The model's ``apply``

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from triptych.aligners.none import Unaligned
-from triptych.core import slots
+from triptych.core import extras, slots
 from triptych.core.errors import DataError, RecipeError
 from triptych.pipeline import identity
 from triptych.pipeline.cache import Cache
@@ -126,12 +126,15 @@ def plan(
     ------
     RecipeError
         When a slot is read that nothing writes, or k is asked of a component that has none.
+    MissingExtraError
+        When a package is missing that a component needs.
     MissingSlotError
         When the data lack what a step reads.
     DataError
         When k exceeds the number of observations.
     """
     check(recipe, study.has)
+    extras.check(_components(recipe))
     ledger, planned = _Ledger(study), []
     for index, step in enumerate(recipe.steps, start=1):
         component = BY_VERB[step.do].make(step.use, step.params)
@@ -156,6 +159,14 @@ def plan(
             ledger.written[step.also] = {u.name: identity.of_json([u.key, step.also]) for u in one.units}
             ledger.k_from[step.also] = k_from
     return planned
+
+
+def _components(recipe: Recipe) -> Iterator[Any]:
+    """Every component that a recipe names, stains included."""
+    for step in recipe.steps:
+        yield BY_VERB[step.do].make(step.use, step.params)
+        if getattr(step, "stain", None):
+            yield stains.make(step.stain.use, step.stain.params)
 
 
 def _check_encoder(one: PlannedStep, planned: Sequence[PlannedStep]) -> None:

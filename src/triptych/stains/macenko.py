@@ -51,6 +51,7 @@ class Macenko:
     revision: ClassVar[int] = 1
     random: ClassVar[bool] = False
     cite: ClassVar[str] = "Macenko et al. 2009, doi:10.1109/ISBI.2009.5193250"
+    extra: ClassVar[tuple[str, str]] = ("torchstain", "stains")
 
     def __post_init__(self) -> None:
         if not 0 < self.beta < 2:

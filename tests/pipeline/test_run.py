@@ -240,12 +240,11 @@ def test_a_section_of_one_cluster_has_no_silhouette_and_says_so(table):
     assert any("undefined (too few clusters): B1" in warning for warning in record.warnings)
 
 
-def test_a_package_that_is_missing_is_told_before_anything_runs(recipe, table, monkeypatch):
-    monkeypatch.setattr("triptych.core.extras.find_spec", lambda name: None if name == "scvi" else object())
-    steps = [*RECIPE.splitlines(), '  - {do: align, use: scvi, x: "layers:counts", to: "obsm:X_rna.scvi"}']
-    with pytest.raises(MissingExtraError, match=r"scvi is not installed. pip install 'triptych\[align\]'"):
-        plan(parse("\n".join(steps), "small"), Study(table))
-    assert "X_rna.pca" not in table.obsm
+def test_a_package_that_is_missing_is_told_before_anything_runs(table, monkeypatch):
+    monkeypatch.setattr("triptych.core.extras.find_spec", lambda name: None)
+    text = 'name: v\nsteps:\n  - {do: encode, use: stain-texture, stain: macenko, to: "obsm:X_img"}\n'
+    with pytest.raises(MissingExtraError, match=r"torchstain is not .* pip install 'triptych\[stains\]'"):
+        plan(parse(text, "v"), Study(table))
 
 
 def test_the_peak_memory_of_every_step_is_watched(recipe, table):

@@ -140,10 +140,50 @@ def published_cancer_foundation():
     return nn.ModuleDict({**parts, "encoder": encoder, "decoder": nn.Linear(d, 1)})
 
 
+def published_dinov2(registers=0):
+    """Position embeddings of another size than the input, so that they are interpolated."""
+    import torch
+    import transformers
+
+    kind, more = ("Dinov2WithRegisters", {"num_register_tokens": 4}) if registers else ("Dinov2", {})
+    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "patch_size": 14}
+    config = getattr(transformers, f"{kind}Config")(image_size=70, **sizes, **more)
+    model = getattr(transformers, f"{kind}Model")(config)
+    for weight in model.parameters():
+        torch.nn.init.normal_(weight, std=0.3)
+    return model
+
+
+def published_geneformer():
+    """With the head for masked tokens, as pretraining leaves it."""
+    import torch
+    import transformers
+
+    sizes = {"hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 32}
+    places = {"vocab_size": len(GENES) + 2, "max_position_embeddings": 2048, "hidden_act": "relu"}
+    model = transformers.BertForMaskedLM(transformers.BertConfig(**sizes, **places))
+    for weight in model.parameters():
+        torch.nn.init.normal_(weight, std=0.3)
+    return model
+
+
+def write_geneformer_dictionaries(folder):
+    """Tokens, medians and names of 40 genes; the medians are few, so that ranks tie."""
+    ids = {gene: f"ENSG{number:011d}" for number, gene in enumerate(GENES)}
+    tokens = {name: number for number, name in enumerate(["<pad>", "<mask>", *ids.values()])}
+    medians = {name: (1.0, 2.0, 0.5)[number % 3] for number, name in enumerate(ids.values())}
+    held = {"token_dictionary": tokens, "gene_median_dictionary": medians, "gene_name_id_dict": ids}
+    for name, values in held.items():
+        (folder / f"{name}.json").write_text(json.dumps(values))
+
+
 PUBLISHED = {
+    "dinov2": (published_dinov2, "model.safetensors"),
+    "dinov2-reg": (lambda: published_dinov2(registers=4), "model.safetensors"),
     "inception-v3": (published_inception, "model.safetensors"),
     "uni2-h": (published_uni2_h, "pytorch_model.bin"),
     "cancer-foundation": (published_cancer_foundation, "model.pth"),
+    "geneformer": (published_geneformer, "model.safetensors"),
 }
 
 
@@ -158,15 +198,18 @@ def published(_published_folder, monkeypatch):
 
     The transformers are tiny. An encoder whose card nobody knows here is skipped.
     """
-    from triptych.encoders.images import uni2_h
+    from triptych.encoders.images import dinov2, uni2_h
 
+    monkeypatch.setitem(dinov2.SIZES, "base", dinov2.Size(32, 2, 2))
     for key, value in TINY_VIT.items():
         monkeypatch.setitem(uni2_h.ARCHITECTURE, key, value)
 
     def prepare(name):
         if name not in PUBLISHED:
             pytest.skip(f"no tiny weights for {name}")
-        if name != "cancer-foundation":
+        if name.startswith(("dinov2", "geneformer")):
+            pytest.importorskip("transformers", reason="the extra foundation is not installed")
+        elif name != "cancer-foundation":
             pytest.importorskip("timm", reason="the extra images is not installed")
         import torch
         from safetensors.torch import save_file
@@ -178,7 +221,12 @@ def published(_published_folder, monkeypatch):
         folder = _published_folder / name
         if not folder.exists():
             folder.mkdir()
-            (save_file if file.endswith("safetensors") else torch.save)(model.state_dict(), folder / file)
+            if name.startswith(("dinov2", "geneformer")):
+                model.save_pretrained(folder)
+            else:
+                (save_file if file.endswith("safetensors") else torch.save)(model.state_dict(), folder / file)
+            if name == "geneformer":
+                write_geneformer_dictionaries(folder)
             if name == "cancer-foundation":
                 sizes = {"embsize": 16, "nheads": 2, "d_hid": 32, "nlayers": 2, "n_bins": 51}
                 (folder / "args.json").write_text(json.dumps(sizes))

@@ -23,7 +23,7 @@ def test_nothing_is_recognised(tmp_path):
     (tmp_path / "notes.txt").write_text("x")
     (tmp_path / "more").mkdir()
     with pytest.raises(
-        DataError, match=r"no known layout. In it there is more/, notes.txt. The layouts are h5ad"
+        DataError, match=r"no known layout. In it there is more/, notes.txt. The layouts are cosmx, h5ad"
     ):
         read(tmp_path)
     with pytest.raises(DataError, match="It is a file of type «.txt»"):

@@ -18,5 +18,5 @@ def cache_dir() -> Path:
 
 
 def device() -> str:
-    """The device of pretrained image encoders, as torch names it: ``TRIPTYCH_DEVICE``, else ``cpu``."""
+    """The device of pretrained encoders, as torch names it: ``TRIPTYCH_DEVICE``, else ``cpu``."""
     return os.environ.get(DEVICE_VARIABLE, "cpu")

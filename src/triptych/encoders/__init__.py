@@ -12,11 +12,16 @@ registry: Final = Registry(
     (GeneEncoder, PlaceEncoder, ImageEncoder),
     {
         "pca": "triptych.encoders.genes.pca:Pca",
+        "raw": "triptych.encoders.genes.raw:Raw",
         "log-normalised": "triptych.encoders.genes.log_normalised:LogNormalised",
         "cancer-foundation": "triptych.encoders.genes.cancer_foundation:CancerFoundation",
+        "geneformer": "triptych.encoders.genes.geneformer:Geneformer",
+        "lookup": "triptych.encoders.places.lookup:Lookup",
         "sinusoidal": "triptych.encoders.places.sinusoidal:Sinusoidal",
         "stain-texture": "triptych.encoders.images.stain_texture:StainTexture",
         "inception-v3": "triptych.encoders.images.inception_v3:InceptionV3",
+        "dinov2": "triptych.encoders.images.dinov2:Dinov2",
+        "dinov2-reg": "triptych.encoders.images.dinov2_reg:Dinov2Reg",
         "uni2-h": "triptych.encoders.images.uni2_h:UNI2h",
     },
 )

@@ -18,7 +18,7 @@ from triptych.pipeline.wiring import check, over_of, reads_of
 from triptych.stains import registry as stains
 
 JUDGING = frozenset({"score", "analyse"})
-PATHS = frozenset({"weights", "network", "dictionaries"})  # parameters of components that say where a file lies
+PATHS = frozenset({"weights", "network", "dictionaries", "orthologues"})  # say where a file lies
 
 
 @dataclass(frozen=True)
@@ -165,7 +165,7 @@ def _components(recipe: Recipe) -> Iterator[Any]:
     """Every component that a recipe names, stains included."""
     for step in recipe.steps:
         yield BY_VERB[step.do].make(step.use, step.params)
-        if getattr(step, "stain", None):
+        if step.do == "encode" and step.stain:
             yield stains.make(step.stain.use, step.stain.params)
 
 

@@ -11,7 +11,7 @@ import scipy.sparse as sp
 
 from triptych.core.models import Fit, Saved
 from triptych.core.protocols import Counts, Vector
-from triptych.encoders.genes.lookup import Missing, depth, find
+from triptych.encoders.genes.lookup import Missing, depth, find, in_columns
 from triptych.maths.counts import checked, gene_totals, logged, median_total, normalised
 
 
@@ -136,5 +136,4 @@ class FittedLogNormalised(Saved):
         missing = Missing(np.ones(len(self.genes)), "all genes", instead)
         present, matrix = find("log-normalised", counts, self.genes, missing)
         found = logged(normalised(matrix, depth(self.target_sum, self.totals, present))).astype(np.float32)
-        shape = (found.shape[0], len(self.genes))
-        return sp.csr_matrix((found.data, present[found.indices], found.indptr), shape=shape)
+        return in_columns(found, present, len(self.genes))

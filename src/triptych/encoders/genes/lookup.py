@@ -92,6 +92,25 @@ def chosen(matrix: sp.csr_matrix, columns: Indices) -> sp.csr_matrix:
     return matrix
 
 
+def in_columns(matrix: sp.csr_matrix, present: Indices, g: int) -> sp.csr_matrix:
+    """Put the columns of genes that were found back where the fit had them.
+
+    Parameters
+    ----------
+    matrix
+        CSR of shape (n, p).
+    present
+        Which of the genes of the fit the columns are, ascending, shape (p,).
+    g
+        Genes of the fit.
+
+    Returns
+    -------
+    CSR of shape (n, g); a column that was not found is zero.
+    """
+    return sp.csr_matrix((matrix.data, present[matrix.indices], matrix.indptr), shape=(matrix.shape[0], g))
+
+
 def depth(target_sum: float, totals: Vector, present: Indices) -> float:
     """The total to which observations are brought when only some genes of the fit are there.
 

@@ -23,6 +23,8 @@ class InceptionV3(TimmModel):
         Side of the tissue seen; the diameter of a Visium spot.
     weights
         A file, a folder, or ``hub``.
+    window_px
+        Side of the crop in pixels of the image itself; 0 leaves it to ``window_um``.
 
     Notes
     -----

@@ -39,6 +39,8 @@ class UNI2h(TimmModel):
         Side of the tissue seen; at 112 µm a pixel is 0.5 µm, as in training.
     weights
         A file, a folder, or ``hub``.
+    window_px
+        Side of the crop in pixels of the image itself; 0 leaves it to ``window_um``.
     """
 
     window_um: float = 112.0

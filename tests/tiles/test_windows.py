@@ -7,6 +7,7 @@ import pytest
 import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from triptych.core.errors import DataError
 from triptych.tiles.slide import array_slide, open_slide
@@ -61,6 +62,16 @@ def test_side_is_not_rounded():
 
 def test_enlarged_windows():
     assert gather(SLIDE, Windows(np.array([[50.0, 50.0]]), 5, 20)).shape == (1, 20, 20, 3)
+
+
+@pytest.mark.parametrize(("size", "out"), [(32, 224), (5, 20), (30, 31), (1, 3), (75, 299)])
+def test_enlarging_a_batch_is_what_pillow_does_to_each(size, out):
+    centres = RNG.uniform(-size / 3, 300, (20, 2))
+    origins = np.floor(centres - size / 2 + 0.5).astype(int)
+    for window, (x0, y0) in zip(gather(SLIDE, Windows(centres, size, out)), origins, strict=True):
+        crop = Image.fromarray(SLIDE.read(int(x0), int(y0), size, size))
+        expected = np.asarray(crop.resize((out, out), Image.Resampling.BILINEAR)).astype(int)
+        assert np.abs(window - expected).max() <= 1  # none where the processor has AVX2
 
 
 def test_borders_are_white():
@@ -152,5 +163,5 @@ def test_parameters_are_checked():
         Windows(centres, 0.0, 5)
     with pytest.raises(ValueError, match="out_px must be at least 1, got 0"):
         Windows(centres, 5.0, 0)
-    with pytest.raises(ValueError, match="batch must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="batch and depth must be at least 1, got 0 and 4"):
         list(stream(SLIDE, Windows(centres, 5.0, 5), 0))

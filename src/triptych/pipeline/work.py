@@ -5,26 +5,19 @@ from __future__ import annotations
 import time
 import warnings
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from triptych.core.errors import NumericsError, TriptychWarning
-from triptych.core.protocols import Material, Matrix, WindowEncoder
-from triptych.core.protocols import Pixels as Rgb
+from triptych.core.protocols import Material
 from triptych.core.randomness import generator
-from triptych.core.settings import device
 from triptych.pipeline.cache import Cache
 from triptych.pipeline.scoring import score
-from triptych.pipeline.study import Pixels, Study
+from triptych.pipeline.study import Study
+from triptych.pipeline.windowing import windows_view
 from triptych.stains import registry as stains
-from triptych.tiles.slide import open_slide
-from triptych.tiles.windows import Windows, stream
-
-BATCH = 64
-SAMPLED = 200  # windows from which the stain of a section is estimated
 
 
 class Made(NamedTuple):
@@ -56,6 +49,8 @@ class Task:
         Sample or study, for messages.
     keep
         Whether to fit, so that what is learned comes back beside the value.
+    encoder
+        The model whose encoder a clusterer starts from; None for none.
     """
 
     do: str
@@ -65,15 +60,15 @@ class Task:
     key: str
     unit: str
     keep: bool = False
+    encoder: Any = None
 
 
 def gather(study: Study, step: Any, component: Any, reads: dict[str, str], unit: str) -> dict[str, Any]:
     """Take from the table what a step reads."""
     do = step.do
     if do == "encode":
-        take = {"counts": study.counts, "places": study.places, "windows": study.pixels}[component.takes]
         stain = getattr(step, "stain", None)
-        return {"input": take(unit), **({"stain": stains.make(stain.use, stain.params)} if stain else {})}
+        return {"input": _taken(study, component, unit), **({"stain": stains.make(stain.use, stain.params)} if stain else {})}
     if do == "align":
         return {"x": study.array(reads["x"], unit), "batch": study.codes(reads["batch"], unit)[0]}
     if do == "fuse":
@@ -92,14 +87,24 @@ def gather(study: Study, step: Any, component: Any, reads: dict[str, str], unit:
     return {"against": against, "guess": guess, "places": study.places(unit)}
 
 
+def _taken(study: Study, encoder: Any, unit: str) -> Any:
+    """The counts, places or windows of a unit."""
+    if encoder.takes == "windows":
+        return study.pixels(unit, scaled=not getattr(encoder, "window_px", 0))
+    return study.counts(unit) if encoder.takes == "counts" else study.places(unit)
+
+
 def _material(study: Study, reads: dict[str, str], unit: str) -> Material:
     labels, names = study.codes(reads["labels"], unit)
+    truth, known = study.codes(reads["truth"], unit) if "truth" in reads else (None, [])
     return Material(
         labels=labels,
         names=tuple(names),
         places=study.places(unit),
         counts=study.counts(unit) if "counts" in reads else None,
         x=study.array(reads["x"], unit) if "x" in reads else None,
+        truth=truth,
+        truth_names=tuple(known),
     )
 
 
@@ -131,56 +136,11 @@ def _call(task: Task, rng: np.random.Generator) -> Made:
     given = tuple(task.inputs.values())
     if task.do == "refine":
         return Made(component.refine(*given))
+    if task.encoder is not None:
+        return Made(*component.fit(*given, rng, encoder=task.encoder))
     if task.keep and hasattr(component, "fit"):
         return Made(*component.fit(*given, rng))
     return Made(getattr(component, task.do)(*given, rng))
-
-
-def windows_view(encoder: Any, sections: list[Pixels], stain: Any, rng: np.random.Generator) -> Matrix:
-    """Stream the windows of every section through an image encoder, in slide order.
-
-    Parameters
-    ----------
-    encoder
-        Of images.
-    sections
-        What to crop.
-    stain
-        Normaliser of pixels, whose estimate for a section comes from some of its windows; or None.
-    rng
-        Draws those windows.
-    """
-    encode = loaded(encoder, device())
-    view: Matrix | None = None
-    n = sum(len(section.rows) for section in sections)
-    for section in sections:
-        slide = open_slide(section.image)
-        size = encoder.window_um / section.mpp
-        normalise = stain.section(_some(slide, section, size, encoder.tile_px, rng)) if stain else None
-        windows = Windows(section.centres_px, size, encoder.tile_px)
-        for indices, pixels in stream(slide, windows, BATCH):
-            part = encode(normalise(pixels) if normalise else pixels)
-            if view is None:
-                view = np.empty((n, part.shape[1]), dtype=part.dtype)
-            view[section.rows[indices]] = part
-    if view is None:
-        raise NumericsError("There are no windows to encode.")
-    return view
-
-
-@lru_cache(maxsize=1)
-def loaded(encoder: Any, where: str) -> WindowEncoder:
-    """The function of an encoder, whose weights are read once for all sections of a step."""
-    function: WindowEncoder = encoder.load(where)
-    return function
-
-
-def _some(slide: Any, section: Pixels, size_px: float, out_px: int, rng: np.random.Generator) -> Rgb:
-    """Windows from all over a section."""
-    n = len(section.rows)
-    chosen = np.sort(rng.choice(n, size=min(n, SAMPLED), replace=False))
-    windows = Windows(section.centres_px[chosen], size_px, out_px)
-    return np.concatenate([pixels for _, pixels in stream(slide, windows, BATCH)])
 
 
 def notes_of(caught: list[warnings.WarningMessage]) -> tuple[str, ...]:

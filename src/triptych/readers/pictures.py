@@ -11,11 +11,13 @@ import tifffile
 from PIL import JpegImagePlugin, PngImagePlugin
 
 from triptych.core.errors import DataError
+from triptych.core.extras import need
 
 STORE: Final = "::"  # between a store and the image inside it
 JPEG: Final = (".jpg", ".jpeg")
-TIFF: Final = (".tif", ".tiff", ".svs", ".ndpi", ".scn", ".btf", ".qptiff")
-SUFFIXES: Final = (*JPEG, ".png", *TIFF)
+TIFF: Final = (".tif", ".tiff", ".svs", ".ndpi", ".btf", ".qptiff")  # whose first page is the slide itself
+VENDORS: Final = (".scn", ".mrxs", ".bif", ".vms", ".vmu", ".svslide")  # whose headers OpenSlide reads
+SUFFIXES: Final = (*JPEG, ".png", *TIFF, *VENDORS)
 TAIL: Final = 4096
 
 
@@ -25,12 +27,15 @@ def image_size(image: str) -> tuple[int, int]:
     Parameters
     ----------
     image
-        A path of a JPEG, PNG or TIFF, ``STORE.zarr::images/NAME``, or ``FILE.h5ad::uns/spatial/…``.
+        A path of a JPEG, PNG, TIFF or a scanner's format, ``STORE.zarr::images/NAME``, or
+        ``FILE.h5ad::uns/spatial/…``.
 
     Raises
     ------
     DataError
         When there is no such image, it is of another format, or the file is cut short.
+    MissingExtraError
+        When openslide is not installed and the format is one of `VENDORS`.
     """
     if STORE in image:
         return _h5ad_size(image) if image.partition(STORE)[0].endswith(".h5ad") else _store_size(image)
@@ -42,6 +47,8 @@ def image_size(image: str) -> tuple[int, int]:
         raise DataError(f"the image {path.name} is not of a format that is read: {', '.join(SUFFIXES)}")
     if suffix in TIFF:
         return _tiff_size(path)
+    if suffix in VENDORS:
+        return _vendor_size(path)
     return _pillow_size(path, jpeg=suffix in JPEG)
 
 
@@ -77,6 +84,18 @@ def _tiff_size(path: Path) -> tuple[int, int]:
     if max(ends, default=0) > path.stat().st_size:
         raise DataError(f"the image {path.name} is cut short: its pixels should go on behind its end")
     return width, height
+
+
+def _vendor_size(path: Path) -> tuple[int, int]:
+    openslide = need("openslide", "slides")
+    try:
+        with openslide.OpenSlide(path) as slide:
+            width, height = slide.dimensions
+    except openslide.OpenSlideError as error:
+        raise DataError(
+            f"the image {path.name} is not recognised by OpenSlide or damaged ({error})"
+        ) from error
+    return int(width), int(height)
 
 
 def _h5ad_size(image: str) -> tuple[int, int]:

@@ -12,6 +12,11 @@ from triptych.core.protocols import Pixels
 KEPT_BYTES = 256 * 2**20  # decoded chunks that are kept for the next region
 
 
+def kept_chunks(chunk_px: tuple[int, int]) -> int:
+    """How many chunks of a height and width are kept."""
+    return max(4, KEPT_BYTES // (3 * chunk_px[0] * chunk_px[1]))
+
+
 class Mosaic:
     """Regions assembled from chunks.
 
@@ -30,8 +35,7 @@ class Mosaic:
     ) -> None:
         self.shape_px = shape_px
         self.chunk_px = chunk_px
-        kept = KEPT_BYTES // (3 * chunk_px[0] * chunk_px[1])
-        self.chunk = lru_cache(max(4, kept))(decode)
+        self.chunk = lru_cache(kept_chunks(chunk_px))(decode)
 
     def region(self, x0: int, y0: int, width: int, height: int) -> Pixels:
         """A region that lies inside the picture, shape (height, width, 3)."""

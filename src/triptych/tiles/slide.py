@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +15,7 @@ from triptych.core.protocols import Pixels
 
 STORE: Final = "::"  # between a store and the image inside it
 WHITE: Final = 255
+VENDORS: Final = (".svs", ".ndpi", ".scn", ".mrxs", ".bif", ".vms", ".vmu", ".svslide")
 MAGIC: Final = {
     b"\xff\xd8\xff": "JPEG",
     b"\x89PNG": "PNG",
@@ -40,12 +41,15 @@ class Slide:
         Pixels of the slide per pixel of the coordinates that windows are given in.
     chunk_px
         Height and width of what is decoded at once; windows are read chunk row by chunk row.
+    coarser
+        The same slide at lower resolutions, as pyramids have it.
     """
 
     shape_px: tuple[int, int]
     region: Region
     scale: float = 1.0
     chunk_px: tuple[int, int] = (1024, 1024)
+    coarser: tuple[Slide, ...] = ()
 
     def __post_init__(self) -> None:
         if not (np.isfinite(self.scale) and self.scale > 0):
@@ -83,6 +87,29 @@ class Slide:
             out[top - y0 : bottom - y0, left - x0 : right - x0] = inside
         return out
 
+    def level(self, reduction: float) -> Slide:
+        """The coarsest level that is at least as fine as a reduction leaves it.
+
+        Parameters
+        ----------
+        reduction
+            Pixels of the slide per pixel wanted; below 2 the slide itself is given.
+        """
+        if reduction < 2:
+            return self
+        # a side may have been rounded down to whole pixels
+        enough = [one for one in self.coarser if self.shape_px[1] < reduction * (one.shape_px[1] + 1)]
+        return min(enough, key=lambda one: one.shape_px[1], default=self)
+
+
+def coarser_levels(slide: Slide, levels: Iterable[Slide]) -> Slide:
+    """A slide with its pyramid, of which levels that show another part of the glass are left out."""
+    height, width = slide.shape_px
+    same = [
+        one for one in levels if abs(one.shape_px[0] * width - one.shape_px[1] * height) <= width + height
+    ]
+    return replace(slide, coarser=tuple(same))
+
 
 def array_slide(pixels: Pixels, scale: float = 1.0) -> Slide:
     """A slide that lies in memory.
@@ -117,9 +144,9 @@ def open_slide(reference: str, scale: float = 1.0) -> Slide:
     Parameters
     ----------
     reference
-        Path of a JPEG, PNG, TIFF or OME-TIFF, ``STORE.zarr::images/NAME``, or a picture inside an AnnData
-        file, ``FILE.h5ad::uns/spatial/…``. JPEG, PNG and pictures inside a file are decoded whole and once;
-        of the others only what is read.
+        Path of a JPEG, PNG, TIFF, OME-TIFF or a scanner's format (`VENDORS`), ``STORE.zarr::images/NAME``,
+        or a picture inside an AnnData file, ``FILE.h5ad::uns/spatial/…``. JPEG, PNG and pictures inside a
+        file are decoded whole and once; of the others only what is read.
     scale
         As of `Slide`.
 
@@ -128,7 +155,7 @@ def open_slide(reference: str, scale: float = 1.0) -> Slide:
     DataError
         When there is no such image, it is damaged, or it is not RGB of 8 bits.
     MissingExtraError
-        When a store is named and spatialdata is not installed.
+        When a store is named and spatialdata is not installed, or a scanner's format and openslide is not.
     """
     if STORE in reference:
         from triptych.tiles.store import h5ad_slide, store_slide
@@ -143,6 +170,10 @@ def open_slide(reference: str, scale: float = 1.0) -> Slide:
         raise DataError(
             f"The image {path} does not exist.", f"Its folder holds {listing(beside)}. Check the path."
         )
+    if path.suffix.lower() in VENDORS:
+        from triptych.tiles.vendor import vendor_slide
+
+        return vendor_slide(path, scale)
     kind = kind_of(path)
     if kind == "TIFF":
         from triptych.tiles.tiff import tiff_slide

@@ -13,13 +13,13 @@ from triptych.core.errors import DataError
 from triptych.core.extras import need
 from triptych.core.protocols import Pixels
 from triptych.tiles.mosaic import Mosaic
-from triptych.tiles.slide import STORE, Slide, array_slide
+from triptych.tiles.slide import STORE, Slide, array_slide, coarser_levels
 
 CHUNK_PX: Final = (1024, 1024)
 
 
 def store_slide(reference: str, scale: float) -> Slide:
-    """One image of a store at its full resolution.
+    """One image of a store with the levels of its pyramid.
 
     Parameters
     ----------
@@ -38,7 +38,11 @@ def store_slide(reference: str, scale: float) -> Slide:
     folder, _, inside = reference.partition(STORE)
     if not Path(folder).is_dir():
         raise DataError(f"The store {folder} does not exist.", "Check the path.")
-    pixels = _image(folder, inside)
+    slide, *others = [_level(reference, pixels, scale) for pixels in _levels(folder, inside)]
+    return coarser_levels(slide, others)
+
+
+def _level(reference: str, pixels: Any, scale: float) -> Slide:
     if pixels.ndim != 3 or pixels.shape[0] != 3 or pixels.dtype != np.uint8:
         raise DataError(
             f"The image {reference} is not RGB: it has the shape {pixels.shape} and type {pixels.dtype}.",
@@ -54,17 +58,18 @@ def store_slide(reference: str, scale: float) -> Slide:
     return Slide((height, width), Mosaic((height, width), CHUNK_PX, decode).region, scale, CHUNK_PX)
 
 
-def _image(folder: str, inside: str) -> Any:
-    """The lazy array (c, y, x) of an image element; the first level of a pyramid."""
+def _levels(folder: str, inside: str) -> list[Any]:
+    """The lazy arrays (c, y, x) of an image element, the finest first."""
     spatialdata = need("spatialdata", "pixels")
     images = spatialdata.read_zarr(folder, selection=("images",)).images
     name = inside.removeprefix("images/")
     if name not in images:
         raise DataError(f"The store {folder} has no image {name}.", nearest(name, images))
     element = images[name]
-    if hasattr(element, "children"):
-        element = next(iter(element["scale0"].values()))
-    return element.transpose("c", "y", "x").data
+    if not hasattr(element, "children"):
+        return [element.transpose("c", "y", "x").data]
+    scales = [element[f"scale{k}"] for k in range(len(element.children))]
+    return [next(iter(scale.values())).transpose("c", "y", "x").data for scale in scales]
 
 
 def h5ad_slide(reference: str, scale: float) -> Slide:

@@ -12,10 +12,11 @@ from typing import Any, Final
 import numpy as np
 import tifffile
 
-from triptych.core.errors import DataError
+from triptych.core.errors import DataError, TriptychError
 from triptych.core.protocols import Pixels
 from triptych.tiles.mosaic import Mosaic
-from triptych.tiles.slide import WHITE, Slide
+from triptych.tiles.slide import WHITE, Slide, coarser_levels
+from triptych.tiles.tiff_coding import check_coding
 
 CHUNK_PX: Final = 2**27  # a larger compressed chunk would have to be decoded at once
 DAMAGE: Final = (
@@ -30,7 +31,7 @@ DAMAGE: Final = (
 
 
 def tiff_slide(path: Path, scale: float) -> Slide:
-    """The first image of a TIFF at its full resolution.
+    """The first image of a TIFF with the levels of its pyramid.
 
     Parameters
     ----------
@@ -43,20 +44,26 @@ def tiff_slide(path: Path, scale: float) -> Slide:
     ------
     DataError
         When it is damaged or not RGB of 8 bits, or its chunks are too large to read it by region.
+    MissingExtraError
+        When it is compressed in a way that takes imagecodecs, which is not installed.
     """
     try:
         with tifffile.TiffFile(path) as tiff:
-            series = tiff.series[0]
-            axes, shape, dtype = series.axes, tuple(series.shape), series.dtype
-            _check(path, axes, shape, dtype)
-            if series.dataoffset is not None:
-                return _mapped(path, axes, shape, int(series.dataoffset), scale)
-            pages = [_Page.of(page) for page in series.pages]
+            first, *others = tiff.series[0].levels
+            slide = _level(path, first, scale)
+            return coarser_levels(slide, [_level(path, level, scale) for level in others])
     except DAMAGE as error:
-        if isinstance(error, DataError):
+        if isinstance(error, TriptychError):
             raise
         raise _damaged(path, error) from error
-    return _tiled(path, pages, scale)
+
+
+def _level(path: Path, series: Any, scale: float) -> Slide:
+    _check(path, series.axes, tuple(series.shape), series.dtype)
+    check_coding(path, series.keyframe)
+    if series.dataoffset is not None:
+        return _mapped(path, series.axes, tuple(series.shape), int(series.dataoffset), scale)
+    return _tiled(path, [_Page.of(page) for page in series.pages], scale)
 
 
 def _damaged(path: Path, error: Exception) -> DataError:

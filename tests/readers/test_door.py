@@ -42,6 +42,10 @@ def test_the_form(table):
         "spot_um",
         "pitch_um",
         "lattice",
+        "morphology",
+        "transcripts",
+        "cell_boundaries",
+        "nucleus_boundaries",
     ]
 
 

@@ -11,12 +11,16 @@ registry: Final = Registry(
     "readers",
     (Reader,),
     {
+        "cosmx": "triptych.readers.cosmx:Cosmx",
         "h5ad": "triptych.readers.h5ad:H5ad",
         "manifest": "triptych.readers.manifest:Manifest",
+        "merscope": "triptych.readers.merscope:Merscope",
         "spatial-transcriptomics": "triptych.readers.spatial_transcriptomics:SpatialTranscriptomics",
         "tables": "triptych.readers.tables:Tables",
         "toy": "triptych.readers.toy.reader:Toy",
+        "toy-cells": "triptych.readers.toy.cells_reader:ToyCells",
         "visium": "triptych.readers.visium:Visium",
+        "xenium": "triptych.readers.xenium:Xenium",
         "zarr": "triptych.readers.spatial_data:SpatialDataStore",
     },
 )

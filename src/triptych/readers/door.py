@@ -14,7 +14,7 @@ from triptych.core.slots import UNS
 from triptych.readers.counting import as_counts, count_faults
 from triptych.readers.layouts import SCHEMA, ReadOptions
 from triptych.readers.pictures import image_size
-from triptych.readers.sections import COLUMNS, About, about_of
+from triptych.readers.sections import COLUMNS, FILES, About, about_of, with_files
 from triptych.readers.truths import truth_of
 
 
@@ -77,7 +77,7 @@ def _has_form(table: AnnData, faults: Faults) -> bool:
         faults.check(not odd.any(), f"obs:{column} has {int(odd.sum())} values that are no whole numbers")
     known = table.uns.get(UNS, {})
     about = known.get("samples") if isinstance(known, dict) else None
-    if not isinstance(about, pd.DataFrame) or not set(COLUMNS) <= set(about.columns):
+    if not isinstance(about, pd.DataFrame) or not set(COLUMNS) - set(FILES) <= set(about.columns):
         faults.add(f"uns:{UNS} has no table «samples» with the columns {', '.join(COLUMNS)}")
     elif "sample" in table.obs:
         absent = set(table.obs["sample"].dropna().astype(str)) - set(about.index)
@@ -141,7 +141,8 @@ def complete(table: AnnData, options: ReadOptions, where: str) -> AnnData:
     _complete_places(table)
     known = table.uns[UNS]
     earlier = known.get("truth_column", "") if name == "truth" else ""
-    table.uns[UNS] = {**known, "schema": SCHEMA, "truth_column": earlier or name}
+    samples = with_files(known["samples"])
+    table.uns[UNS] = {**known, "samples": samples, "schema": SCHEMA, "truth_column": earlier or name}
     return table
 
 

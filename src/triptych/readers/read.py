@@ -13,7 +13,7 @@ from triptych.readers.layouts import Reader, ReadOptions
 if TYPE_CHECKING:
     from anndata import AnnData
 
-TOY: Final = "toy"
+WORDS: Final = ("toy", "toy-cells")  # studies that are made, not found
 ALL: Final = ReadOptions()
 
 
@@ -23,7 +23,8 @@ def read(data: str | Path, options: ReadOptions = ALL) -> AnnData:
     Parameters
     ----------
     data
-        A path of any layout that is recognised, or the word ``toy``. A folder of that name is ``./toy``.
+        A path of any layout that is recognised, or the word ``toy`` or ``toy-cells``. A folder of that name
+        is ``./toy``.
     options
         Samples, truth and reader to use.
 
@@ -34,8 +35,8 @@ def read(data: str | Path, options: ReadOptions = ALL) -> AnnData:
     UnknownComponentError
         When the options name a reader that does not exist.
     """
-    # a Path drops the «./», so only a text of exactly that word is the word
-    place = Path(TOY) if data == TOY else Path(data).expanduser().absolute()
+    # a Path drops the «./», so only a text of exactly such a word is the word
+    place = Path(data) if data in WORDS else Path(data).expanduser().absolute()
     reader = reader_of(place, options.reader)
     return reader.read(place, options)
 
@@ -48,7 +49,7 @@ def reader_of(path: Path, name: str = "") -> Reader:
     DataError
         When the path does not exist, or no reader or several recognise it.
     """
-    if path != Path(TOY) and not path.exists():
+    if str(path) not in WORDS and not path.exists():
         raise DataError(f"There is no file or folder {path}.", "Check the path.")
     if name:
         chosen: Reader = registry.make(name)

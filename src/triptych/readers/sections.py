@@ -37,6 +37,9 @@ class About:
         Distance of neighbouring spots; NaN for cells.
     lattice
         ``square``, ``hex`` or empty.
+    morphology, transcripts, cell_boundaries, nucleus_boundaries
+        Absolute paths of what an instrument wrote beside the counts, or empty: its grey image of nuclei,
+        its molecules, and the outlines of cells and of nuclei.
     """
 
     donor: str = ""
@@ -46,8 +49,13 @@ class About:
     spot_um: float = float("nan")
     pitch_um: float = float("nan")
     lattice: Lattice = ""
+    morphology: str = ""
+    transcripts: str = ""
+    cell_boundaries: str = ""
+    nucleus_boundaries: str = ""
 
 
+FILES: Final = ("morphology", "transcripts", "cell_boundaries", "nucleus_boundaries")  # not in older tables
 COLUMNS: Final = tuple(field.name for field in fields(About))
 
 
@@ -57,10 +65,17 @@ def about_frame(abouts: Mapping[str, About]) -> pd.DataFrame:
     return pd.DataFrame(rows, index=pd.Index([str(s) for s in abouts], name="sample"), columns=list(COLUMNS))
 
 
+def with_files(samples: pd.DataFrame) -> pd.DataFrame:
+    """The table of samples with all columns of `FILES`, empty where an older table has none."""
+    files = samples.reindex(columns=list(FILES)).astype(object)
+    whole: pd.DataFrame = samples.assign(**{name: files[name].fillna("") for name in FILES})
+    return whole
+
+
 def about_of(samples: pd.DataFrame, sample: str) -> About:
     """The row of one sample as a value."""
     numbers = ("image_scale", "mpp", "spot_um", "pitch_um")
-    row: Any = samples.loc[sample]
+    row: Any = with_files(samples).loc[sample]
     typed: dict[str, Any] = {
         name: float(row[name]) if name in numbers else str(row[name]) for name in COLUMNS
     }

@@ -14,9 +14,8 @@ from triptych.core.protocols import Pixels
 from triptych.plots.window import Window
 from triptych.report.facts import Facts
 from triptych.tiles.picture import PLUGINS
-from triptych.tiles.slide import STORE, kind_of, open_slide
+from triptych.tiles.slide import STORE, VENDORS, kind_of, open_slide
 
-WHOLE = 60_000_000  # pixels that may be decoded at once; larger TIFF pages are read tile by tile
 WANTED = 600  # pixels along the longer side of what is shown
 
 
@@ -59,37 +58,46 @@ def thumbnail(facts: Facts, sample: str, window: Window) -> Thumbnail | None:
     """
     path = str(facts.about(sample, "image") or "")
     scale = float(facts.about(sample, "image_scale") or 1.0)
-    if STORE in path and Path(path.partition(STORE)[0]).exists():
-        return _from_store(path, scale, window)
-    if path and Path(path).is_file():
-        return _from_file(Path(path), scale, window)
+    if path and Path(path.partition(STORE)[0]).exists():
+        plain = STORE not in path and Path(path).suffix.lower() not in VENDORS and _is_plain(Path(path))
+        return _from_file(Path(path), scale, window) if plain else _from_slide(path, scale, window)
     return _kept(facts.table.uns.get("spatial", {}).get(sample, {}), window)
 
 
 def _from_file(path: Path, scale: float, window: Window) -> Thumbnail | None:
-    """Decode at about the resolution that is needed: ``scale`` is image pixels per full-resolution pixel."""
+    """A picture that is decoded whole, but a JPEG at about the resolution that is needed."""
     need = min(1.0, WANTED / (max(window.width, window.height) * scale))  # of the image's own resolution
     try:
-        with path.open("rb") as file:
-            tiff = file.read(2) in {b"II", b"MM"}  # the suffix may lie
-        pixels, size = (_tiff if tiff else _plain)(path, need)
-    except (TriptychError, SyntaxError, OSError, ValueError, KeyError, IndexError) as error:
+        pixels, size = _plain(path, need)
+    except (TriptychError, SyntaxError, OSError, ValueError, IndexError) as error:
         raise UnreadableImageError(f"{path.name} cannot be shown: {error}") from error
     return _cut(pixels, Window(0, 0, size[0] / scale, size[1] / scale), window)
 
 
-def _from_store(reference: str, scale: float, window: Window) -> Thumbnail | None:
-    """Every so many pixels of an image in a SpatialData store, strip by strip."""
-    step = max(1, int(max(window.width, window.height) * scale / WANTED))
+def _from_slide(reference: str, scale: float, window: Window) -> Thumbnail | None:
+    """Every so many pixels of the level that is just fine enough, strip by strip."""
+    wanted = max(1.0, max(window.width, window.height) * scale / WANTED)  # image pixels per pixel shown
     try:
-        slide = open_slide(reference, scale)
+        whole = open_slide(reference, scale)
+        slide = whole.level(wanted)
         height, width = slide.shape_px
+        step = max(1, int(wanted * width / whole.shape_px[1]))
         tall = max(1, slide.chunk_px[0] // step) * step
         parts = [(top, min(tall, height - top)) for top in range(0, height, tall)]
         strips = [slide.read(0, top, width, rows)[::step, ::step] for top, rows in parts]
     except (TriptychError, OSError) as error:
-        raise UnreadableImageError(f"{reference} cannot be shown: {error}") from error
-    return _cut(np.concatenate(strips), Window(0, 0, width / scale, height / scale), window)
+        name = reference if STORE in reference else Path(reference).name
+        raise UnreadableImageError(f"{name} cannot be shown: {error}") from error
+    rows, columns = whole.shape_px
+    return _cut(np.concatenate(strips), Window(0, 0, columns / scale, rows / scale), window)
+
+
+def _is_plain(path: Path) -> bool:
+    """Whether a file is a JPEG or PNG by its first bytes; the suffix may lie."""
+    try:
+        return kind_of(path) in PLUGINS
+    except (TriptychError, OSError) as error:
+        raise UnreadableImageError(f"{path.name} cannot be shown: {error}") from error
 
 
 def _plain(path: Path, need: float) -> tuple[Pixels, tuple[int, int]]:
@@ -99,35 +107,6 @@ def _plain(path: Path, need: float) -> tuple[Pixels, tuple[int, int]]:
         size = image.size
         image.draft("RGB", (max(1, round(size[0] * need)), max(1, round(size[1] * need))))  # JPEG only
         return np.asarray(image.convert("RGB")), size
-
-
-def _tiff(path: Path, need: float) -> tuple[Pixels, tuple[int, int]]:
-    import tifffile
-
-    with tifffile.TiffFile(path) as file:
-        levels = [level.keyframe for level in file.series[0].levels]
-        full = levels[0]
-        size = (full.imagewidth, full.imagelength)
-        enough = [page for page in levels if page.imagewidth >= full.imagewidth * need]
-        page = enough[-1]
-        if page.dtype != np.uint8 or page.samplesperpixel not in {3, 4} or page.planarconfig != 1:
-            raise ValueError("it is not an 8-bit RGB image")
-        if page.imagewidth * page.imagelength <= WHOLE:
-            return page.asarray()[..., :3], size
-        return _by_tiles(page, max(1, int(page.imagewidth / (full.imagewidth * need)))), size
-
-
-def _by_tiles(page: Any, step: int) -> Pixels:
-    """Every ``step``-th pixel of a page, one tile or strip in memory at a time."""
-    out = np.full((-(-page.imagelength // step), -(-page.imagewidth // step), 3), 255, dtype=np.uint8)
-    for tile, (_, _, top, left, _), (_, height, width, _) in page.segments():
-        if tile is None:
-            continue
-        some = tile[0, -top % step : height : step, -left % step : width : step, :3]
-        row, column = -(-top // step), -(-left // step)
-        room = out[row : row + some.shape[0], column : column + some.shape[1]]
-        room[:] = some[: room.shape[0], : room.shape[1]]
-    return out
 
 
 def _kept(spatial: Any, window: Window) -> Thumbnail | None:

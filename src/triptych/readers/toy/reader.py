@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import shutil
-import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from triptych.core.errors import CacheError
-from triptych.core.settings import CACHE_VARIABLE, cache_dir
 from triptych.readers.layouts import ReadOptions
 from triptych.readers.spatial_transcriptomics import SpatialTranscriptomics
 from triptych.readers.toy import study
+from triptych.readers.toy.cache import cached
 from triptych.readers.toy.write import write_spatial_transcriptomics
 
 if TYPE_CHECKING:
@@ -76,31 +71,7 @@ class Toy:
         CacheError
             When the cache cannot be written.
         """
-        parameters = json.dumps([asdict(self), self.revision, study.Toy.revision], sort_keys=True)
-        home = cache_dir() / WORD
-        final = home / hashlib.sha256(parameters.encode()).hexdigest()[:16]
-        if final.is_dir():
-            return final
-        try:
-            home.mkdir(parents=True, exist_ok=True)
-            self._write(final)
-        except OSError as error:
-            raise CacheError(
-                f"The toy study cannot be written to {home}: {error.strerror or error}.",
-                f"Name a writable folder in {CACHE_VARIABLE}.",
-            ) from error
-        return final
+        return cached(WORD, [asdict(self), self.revision, study.Toy.revision], self._write)
 
-    def _write(self, final: Path) -> None:
-        """Write beside the final place and rename, so that no one meets half a study."""
-        draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=final.parent))
-        try:
-            write_spatial_transcriptomics(self._study().make(), draft)
-            try:
-                draft.chmod(0o755)  # mkdtemp keeps others out
-                draft.replace(final)
-            except OSError:
-                if not final.is_dir():  # another process was not faster: the fault is real
-                    raise
-        finally:
-            shutil.rmtree(draft, ignore_errors=True)
+    def _write(self, folder: Path) -> None:
+        write_spatial_transcriptomics(self._study().make(), folder)

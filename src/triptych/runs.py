@@ -59,7 +59,7 @@ def read(
     Parameters
     ----------
     data
-        A file, a folder, a study manifest, or ``toy``.
+        A file, a folder, a study manifest, ``toy`` or ``toy-cells``.
     samples
         Which samples; all by default.
     truth

@@ -1,4 +1,4 @@
-"""Readers: a path, or the word toy → one table with a row per spot or cell."""
+"""Readers: a path, or the word toy or toy-cells → one table with a row per spot or cell."""
 
 from __future__ import annotations
 

@@ -117,7 +117,7 @@ def shared_genes(sections: Sequence[AnnData], faults: Faults) -> pd.Index:
             f"{name}: {listing(section.var_names, 2)}" for name, section in zip(names, sections, strict=True)
         )
         faults.add(f"the samples share no gene ({had})")
-    elif len(genes) < FEW or len(genes) < FRACTION * min(sizes):
+    elif len(genes) < max(sizes) and (len(genes) < FEW or len(genes) < FRACTION * min(sizes)):
         warnings.warn(
             f"The samples {listing(names)} share only {len(genes)} genes, "
             f"of {min(sizes)} to {max(sizes)} each.",

@@ -105,7 +105,7 @@ def test_mistakes_leave_nothing_behind(compare, place, words, code, text):
             ["3 faults", "arri", "smoth.k has a place in no arm", "tuning_seeds: 3 of 1 seeds"],
         ),
         (("seeds: [0, 1]", "nested: {grid: {pca.components: []}}"), ["nested.grid.pca.components"]),
-        (("arms:", "factors: {a: {b: []}}\narms:"), ["give arms or factors, one of the two"]),
+        (("arms:", "factors: {a: {b: []}}\narms:"), ["give arms, factors or tables, one of the three"]),
     ],
 )  # fmt: skip
 def test_faults_of_a_study_are_told_together_before_anything_is_read(compare, place, change, texts):

@@ -6,7 +6,7 @@ import igraph
 import numpy as np
 import pytest
 
-from triptych.clusterers import leiden
+from triptych.clusterers import communities
 from triptych.clusterers.leiden import FittedLeiden, Leiden
 from triptych.core.errors import DataError
 
@@ -53,7 +53,7 @@ def test_one_row_is_refused(rng):
 def test_others_are_elected_by_their_nearest_rows(rng, monkeypatch):
     x, others = rng.normal(size=(200, 3)).astype(np.float32), rng.normal(size=(70, 3))
     value, model = Leiden(neighbours=7).fit(x, rng)
-    monkeypatch.setattr(leiden, "ROWS", 32)
+    monkeypatch.setattr(communities, "ROWS", 32)
     for row, code in zip(others, model.apply(others), strict=True):
         near = value[np.argsort(np.linalg.norm(x - row.astype(np.float32), axis=1))[:7]]
         votes = np.bincount(near)

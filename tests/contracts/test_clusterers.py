@@ -8,8 +8,8 @@ from triptych.core.errors import DataError
 
 FITS = [name for name in registry if hasattr(registry.find(name), "fit")]
 # What part of the rows of the fit must keep their code when the model is applied to them; elsewhere all.
-# Leiden's model lets neighbours vote, and a community may reach among the neighbours of another.
-KEPT = {"leiden": 0.9}
+# The models of communities let neighbours vote, and a community may reach among the neighbours of another.
+KEPT = {"leiden": 0.9, "louvain": 0.9}
 
 
 @pytest.fixture

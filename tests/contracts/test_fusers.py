@@ -7,6 +7,15 @@ from triptych.core.errors import DataError
 from triptych.fusers import registry
 
 FITS = [name for name in registry if hasattr(registry.find(name), "fit")]
+BY_ROWS = [name for name in registry if name in ("concat", "smooth", "pca")]  # no order, no windows
+OPTIONAL = {"umap": "umap"}  # those that need a package of the extra of the same name
+
+
+@pytest.fixture(autouse=True)
+def installed(request):
+    name = request.node.callspec.params["name"]
+    if name in OPTIONAL:
+        pytest.importorskip(OPTIONAL[name], reason=f"the extra {name} is not installed")
 
 
 @pytest.fixture
@@ -33,7 +42,7 @@ def test_order_of_views_does_not_matter(name, small, views, places):
     assert np.array_equal(one, other)
 
 
-@pytest.mark.parametrize("name", [name for name in registry if name in ("concat", "smooth")])
+@pytest.mark.parametrize("name", BY_ROWS)
 def test_order_of_rows_does_not_matter(name, small, views, scattered):
     component, order = small(registry, name), np.random.default_rng(2).permutation(80)
     moved = type(scattered)(scattered.um[order], scattered.sample[order])
@@ -42,7 +51,7 @@ def test_order_of_rows_does_not_matter(name, small, views, scattered):
     assert np.allclose(one, other, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", [name for name in registry if name in ("concat", "smooth")])
+@pytest.mark.parametrize("name", [*BY_ROWS, "umap"])
 def test_one_view_is_enough(name, small, views, places, rng):
     assert len(small(registry, name).fuse({"rna": views["rna"]}, places, rng)) == 80
 

@@ -99,7 +99,10 @@ def test_values_are_clipped_before_the_views_are_weighed(places, rng):
 
 @pytest.mark.parametrize(
     ("params", "match"),
-    [({"clip": -1.0}, "clip must be 0 or a positive"), ({"clip": 1.0, "standardise": False}, "standardise too")],
+    [
+        ({"clip": -1.0}, "clip must be 0 or a positive"),
+        ({"clip": 1.0, "standardise": False}, "standardise too"),
+    ],
 )
 def test_a_clip_without_sense_is_refused(params, match):
     with pytest.raises(ValueError, match=match):

@@ -8,7 +8,8 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from triptych.plots.embedding import embedding, project
+from triptych.plots.embedding import as_it_is, embedding, project
+from triptych.plots.heat import shares
 from triptych.plots.legend import legend
 from triptych.plots.palette import PALETTE, paint
 from triptych.plots.scores import CONTROLS, named, scores, slot_colours
@@ -188,3 +189,23 @@ def test_legend_names_everything(ax):
     legend(ax, {"WM": 0, "_hidden $": 1, "none": -1})
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["WM", "_hidden $", "none"]
     assert pixels(ax).size
+
+
+def test_a_map_is_drawn_as_it_is_without_names_of_axes(ax):
+    z = np.random.default_rng(0).normal(size=(50, 2))
+    z[3, 1] = np.nan
+    found = as_it_is(z, np.random.default_rng(1), limit=40)
+    assert np.array_equal(found.xy, z[found.rows])
+    assert 39 <= len(found.rows) <= 40
+    assert 3 not in found.rows
+    embedding(ax, found, np.zeros(50, dtype=int))
+    assert not ax.axison
+    assert ax.get_aspect() == 1.0
+
+
+def test_shares_go_from_white_to_dark(ax):
+    shares(ax, np.array([[0.0, 0.5, 1.0]]), rows=["a"], columns=["x", "y", "$z"], label="share")
+    assert ax.images[0].get_clim() == (0.0, 1.0)
+    colours = ax.images[0].to_rgba(ax.images[0].get_array())[0, :, :3].sum(axis=1)
+    assert (np.diff(colours) < 0).all()
+    assert [text.get_text() for text in ax.get_xticklabels()] == ["x", "y", "$z"]

@@ -22,6 +22,9 @@ from triptych.report.wording import heading, metric_name, title
         ("clisi", "obs:batch", False),
         ("silhouette", "obs:batch in X_rna.pca", False),
         ("of-a-package-that-is-gone", "obs:domain", True),
+        ("label-entropy", "obs:domain", False),
+        ("label-entropy:donor", "obs:domain", True),
+        ("types-found", "obs:domain", True),
     ],
 )
 def test_direction_of_a_score(metric, slot, better):
@@ -40,6 +43,8 @@ def test_names_keep_their_letters_and_say_what_was_compared():
     assert title("ilisi") == "iLISI"
     assert title("kbet") == "kBET"
     assert title("silhouette") == "Silhouette"
+    assert title("label-entropy") == "Label entropy"
+    assert title("hungarian-accuracy") == "Hungarian accuracy"
     assert metric_name("ari:donor") == "ARI with the donor"
     assert metric_name("nmi:cell_type") == "NMI with obs:cell_type"
     assert heading("ari:donor") == "ARI with the donor (lower is better)"
@@ -56,6 +61,8 @@ def test_shuffled_is_the_ceiling_of_mixing_and_the_floor_of_the_rest():
 
 def test_only_the_unusual_is_explained():
     assert explained("ari", "obs:domain") == explained("silhouette", "obs:domain") == ""
+    assert explained("ari:donor", "obs:domain").startswith("Lower is better: a guess that follows the donor")
+    assert explained("label-entropy:donor", "obs:domain").startswith("Higher is better: a guess that foll")
     assert "should mix the batches" in explained("ilisi", "obs:batch")
     assert "the ceiling of this score, not its floor" in explained("kbet", "obs:donor")
     assert "follows the donor is a batch effect" in explained("ari:donor", "obs:domain")

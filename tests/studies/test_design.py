@@ -86,7 +86,7 @@ def test_shipped_studies_are_valid(name):
         ({"seedz": [1]}, r"seedz: unknown key\. .*seeds"),
         ({"seeds": []}, "seeds"),
         ({"k_from": ["guess"]}, "k_from"),
-        ({"arms": {"a": {"recipe": "quickstart"}}}, "give arms or factors"),
+        ({"arms": {"a": {"recipe": "quickstart"}}}, "give arms, factors or tables"),
         ({"reference": "few"}, "there is no arm few"),
         ({"nested": {"composite": {"weight": 2}}}, r"nested\.composite\.weight"),
         ({"after": [{"do": "score", "use": "arri", "guess": "obs:domain"}]}, r"arm «few · plain»: .*arri"),

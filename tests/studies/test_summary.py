@@ -33,7 +33,7 @@ def test_ari_of_a_table_is_scikit_learns(codes):
 def test_resamples_equal_scoring_repeated_rows(codes, rng):
     truth, guess, blocks = codes
     draws = draws_of(9, rng, draws=20)
-    found = resampled(block_tables(truth, guess, blocks), draws)
+    found = ari_of_tables(resampled(block_tables(truth, guess, blocks), draws))
     for value, draw in zip(found, draws.astype(int), strict=True):
         rows = np.concatenate([np.tile(np.flatnonzero(blocks == b), n) for b, n in enumerate(draw) if n])
         assert value == pytest.approx(adjusted_rand_score(truth[rows], guess[rows]), abs=1e-12)
@@ -101,7 +101,7 @@ def test_agreement_with_the_donor_is_better_when_lower():
 def test_sentences_follow_from_the_tables(make_table):
     done, design = executed(make_table(samples=("A1", "A2"))), parse_design(FACTORS, "s")
     gaps = pairs(done, "ari", references(design))
-    said = conclusions(summary(done), gaps, design.levels(), "ari")
+    said = conclusions(summary(done), gaps, design.levels(), "ari", asked=design.asked())
     assert said[0].startswith("With oracle K the highest mean ari is")
     assert said[0].endswith("few · smooth.")
     assert said[1].startswith("smooth against plain: better in 1, worse in 0, not told apart in 0 of 1")

@@ -13,5 +13,6 @@ registry: Final = Registry(
     {
         "markers": "triptych.analyses.markers:Markers",
         "pathways": "triptych.analyses.pathways:Pathways",
+        "recall": "triptych.analyses.recall:Recall",
     },
 )

@@ -97,7 +97,12 @@ def compare(
     arms: Annotated[list[str], typer.Argument(help="A study by name or file, or recipes to compare.")],
     data: Annotated[str, typer.Option("--data", help="A file, a folder, a study manifest, or «toy».")],
     out: options.Out,
-    changes: options.Changes = None,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", help="TARGET.KEY=VALUE in recipes; NAME=VALUE, a setting of a study; repeatable."
+        ),
+    ] = None,
     samples: options.Samples = "",
     truth: options.Truth = "",
     unlabelled: options.Unlabelled = None,

@@ -84,18 +84,30 @@ def _number(metric: str, value: float) -> str:
 
 
 def show_comparison(result: Any, out: Path) -> None:
-    """Print the summary of a study, what it found, and where the page is."""
+    """Print the tables or the summary of a study, what it found, and where the page is."""
+    from triptych.report.comparing_wide import wide_grids
+
+    for layout in result.layouts:
+        console().print(layout.title, markup=False)
+        for grid in wide_grids(result, layout):
+            lines = [[f"*{cell.text}" if cell.best else cell.text for cell in row] for row in grid.rows]
+            table(grid.head, lines)
+    if not result.layouts:
+        _show_summary(result)
+    if not len(result.summary):
+        console().print("No arm was scored: there is nothing to compare.", markup=False)
+    for sentence in (*result.conclusions, *(f"note: {note}" for note in result.notes)):
+        console().print(sentence, markup=False)
+    console().print(f"page: {out / 'compare.html'}", markup=False)
+
+
+def _show_summary(result: Any) -> None:
     rows = [
         [row.metric, row.arm, row.k_from, f"{row.value:.3f}", f"{row.low:.3f} … {row.high:.3f}",
          f"{row.sd_seeds:.3f}", f"{row.k:.1f}"]
         for row in result.summary.itertuples()
     ]  # fmt: skip
     table(["metric", "arm", "K from", "mean", "interval", "sd of seeds", "K"], rows)
-    if not rows:
-        console().print("No arm was scored: there is nothing to compare.", markup=False)
-    for sentence in (*result.conclusions, *(f"note: {note}" for note in result.notes)):
-        console().print(sentence, markup=False)
-    console().print(f"page: {out / 'compare.html'}", markup=False)
 
 
 def show_failures(found: list[Any]) -> None:

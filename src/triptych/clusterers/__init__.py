@@ -14,5 +14,7 @@ registry: Final = Registry(
         "kmeans": "triptych.clusterers.kmeans:KMeans",
         "gaussian": "triptych.clusterers.gaussian:Gaussian",
         "leiden": "triptych.clusterers.leiden:Leiden",
+        "dec": "triptych.clusterers.dec:Dec",
+        "louvain": "triptych.clusterers.louvain:Louvain",
     },
 )

@@ -84,6 +84,12 @@ class Choosing:
         if not (hasattr(self.of, "k") and hasattr(self.of, "fit")):
             name = type(self.of).__name__
             raise RecipeError(f"k cannot be chosen for {name}: it lacks k or fit.", "Leave k_from out.")
+        if getattr(self.of, "finds_k", False):
+            name = type(self.of).__name__
+            raise RecipeError(
+                f"k cannot be chosen for {name}: it finds the number of its communities itself.",
+                "Leave k_from out.",
+            )
         if not 1 <= self.k_min <= self.k_max:
             raise ValueError("k_min must be at least 1, and k_max at least k_min")
         if self.repeats < 1 or self.most < 2 * self.k_max:

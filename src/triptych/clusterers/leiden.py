@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Lock
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
-import scipy.sparse as sp
-from numpy.typing import NDArray
 
-from triptych.clusterers.door import by_size, check_like, check_rows
-from triptych.core.errors import DataError
-from triptych.core.models import Fit, Saved
+from triptych.clusterers.communities import (
+    EdgeWeights,
+    FittedCommunities,
+    check_community_rows,
+    check_parameters,
+    neighbour_graph,
+    seeded,
+)
+from triptych.clusterers.communities_count import counted
+from triptych.clusterers.door import by_size
+from triptych.core.models import Fit
 from triptych.core.protocols import Codes, Matrix
 from triptych.core.randomness import seed_from
-from triptych.maths.graphs import jaccard, nearest_rows
-from triptych.maths.threads import one_thread
-
-ROWS = 4096  # rows that vote at once
-_lock = Lock()  # igraph has one random number generator for the process
 
 
 @dataclass(frozen=True)
@@ -33,29 +30,32 @@ class Leiden:
     Parameters
     ----------
     resolution
-        Higher finds more and smaller communities.
+        Higher finds more and smaller communities; with ``k``, where the search begins.
     neighbours
         Nearest rows joined to each, itself excluded; fewer when there are not so many.
     weights
         Of the edges. ``jaccard``: the share of neighbours that both ends have; ``one``: all alike.
     iterations
         Passes of the algorithm; 0 goes on until nothing changes.
+    k
+        Number of communities, to which the resolution is fitted; 0 lets the resolution decide.
     """
 
     resolution: float = 1.0
     neighbours: int = 15
-    weights: Literal["jaccard", "one"] = "jaccard"
+    weights: EdgeWeights = "jaccard"
     iterations: int = 0
+    k: int = 0
 
+    finds_k: ClassVar[bool] = True  # no criterion is needed, and some numbers no resolution gives
     revision: ClassVar[int] = 1
     random: ClassVar[bool] = True
     cite: ClassVar[str] = "10.1038/s41598-019-41695-z"
 
     def __post_init__(self) -> None:
-        if not self.resolution > 0:
-            raise ValueError("resolution must be above 0")
-        if self.neighbours < 1 or self.iterations < 0:
-            raise ValueError("neighbours must be at least 1 and iterations must not be negative")
+        check_parameters(self.resolution, self.neighbours, self.k)
+        if self.iterations < 0:
+            raise ValueError("iterations must not be negative")
 
     def cluster(self, x: Matrix, rng: np.random.Generator) -> Codes:
         """Find the communities of the rows.
@@ -71,10 +71,15 @@ class Leiden:
         -------
         Codes by falling size, shape (n,).
 
+        Warns
+        -----
+        TriptychWarning
+            When no resolution gives ``k`` communities; there are then as many as come nearest.
+
         Raises
         ------
         DataError
-            When values are not finite or there are fewer than two rows.
+            When values are not finite, or there are fewer than two rows or than ``k``.
         """
         return self.fit(x, rng).value
 
@@ -89,106 +94,35 @@ class Leiden:
         Raises
         ------
         DataError
-            When values are not finite or there are fewer than two rows.
+            When values are not finite, or there are fewer than two rows or than ``k``.
         """
-        check_rows("leiden", x)
-        if len(x) < 2:
-            raise DataError("leiden: one observation has no neighbours.", "Keep more observations.")
-        with one_thread():
-            graph = nearest_rows(x, min(self.neighbours, len(x) - 1))
-        edges = sp.csr_matrix(graph.maximum(graph.T)) if self.weights == "one" else jaccard(graph)
-        value = by_size(self._communities(edges, seed_from(rng)))
+        check_community_rows("leiden", x, self.k)
+        graph, weights = neighbour_graph(x, self.neighbours, self.weights)
+
+        def communities(resolution: float, seed: int) -> Codes:
+            with seeded(seed):
+                found = graph.community_leiden(
+                    objective_function="modularity",
+                    weights=weights,
+                    resolution=resolution,
+                    n_iterations=self.iterations or -1,
+                )
+            return np.array(found.membership)
+
+        if self.k:
+            codes = counted("leiden", communities, self.k, self.resolution, rng)
+        else:
+            codes = communities(self.resolution, seed_from(rng))
+        value = by_size(codes)
         return Fit(value, FittedLeiden(self, np.array(x, np.float32), value))
 
     def restore(self, folder: Path) -> FittedLeiden:
         """Read the model that was saved in a folder."""
         return FittedLeiden.load(folder)
 
-    def _communities(self, edges: sp.csr_matrix, seed: int) -> Codes:
-        import igraph
-
-        upper = sp.triu(edges, k=1, format="coo")
-        graph = igraph.Graph(n=edges.shape[0], edges=np.stack([upper.row, upper.col], axis=1))
-        with _seeded(seed):
-            found = graph.community_leiden(
-                objective_function="modularity",
-                weights=upper.data.tolist(),
-                resolution=self.resolution,
-                n_iterations=self.iterations or -1,
-            )
-        return np.array(found.membership)
-
 
 @dataclass(frozen=True, eq=False)
-class FittedLeiden(Saved):
-    """The rows of `Leiden.fit` and the community of each.
-
-    Parameters
-    ----------
-    component
-        With which parameters.
-    space
-        Shape (n, d).
-    labels
-        Codes, shape (n,).
-    """
+class FittedLeiden(FittedCommunities):
+    """The rows of `Leiden.fit` and the community of each."""
 
     component: Leiden
-    space: NDArray[np.float32]
-    labels: Codes
-
-    def __post_init__(self) -> None:
-        if self.space.ndim != 2 or self.labels.shape != (len(self.space),):
-            raise ValueError(f"labels of shape {self.labels.shape} do not fit a space of {self.space.shape}")
-
-    def apply(self, x: Matrix) -> Codes:
-        """Give each row to the community that most of its nearest rows of the fit belong to.
-
-        This classifies by the communities of the fit and finds no new ones: rows like none of the fit go
-        to whichever is nearest, and a row of the fit may leave a community that its neighbours are not in.
-        On a tie the community of the nearest row among the tied wins.
-
-        Parameters
-        ----------
-        x
-            Shape (n, d).
-
-        Returns
-        -------
-        Codes of the fit, shape (n,).
-
-        Raises
-        ------
-        DataError
-            When values are not finite or the columns are not as many as in the fit.
-        """
-        from sklearn.neighbors import NearestNeighbors
-
-        check_like("leiden", x, self.space.shape[1])
-        count = min(self.component.neighbours, len(self.space))
-        blocks = []
-        with one_thread():
-            model = NearestNeighbors(n_neighbors=count).fit(self.space)
-            for start in range(0, len(x), ROWS):
-                rows = np.asarray(x[start : start + ROWS], np.float32)
-                blocks.append(_elected(self.labels[model.kneighbors(rows, return_distance=False)]))
-        return np.concatenate(blocks)
-
-
-def _elected(labels: Codes) -> Codes:
-    """The most frequent label of each row of (n, k), the leftmost of those that tie."""
-    votes = (labels[:, :, None] == labels[:, None, :]).sum(axis=2)
-    return np.asarray(np.take_along_axis(labels, votes.argmax(axis=1)[:, None], axis=1)[:, 0])
-
-
-@contextmanager
-def _seeded(seed: int) -> Iterator[None]:
-    """Let igraph draw from a generator of our own, then from Python's as it does by default."""
-    import igraph
-
-    with _lock:
-        igraph.set_random_number_generator(random.Random(seed))  # noqa: S311
-        try:
-            yield
-        finally:
-            igraph.set_random_number_generator(random)

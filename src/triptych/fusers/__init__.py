@@ -12,6 +12,10 @@ registry: Final = Registry(
     (Fuser,),
     {
         "concat": "triptych.fusers.concat:Concat",
+        "autoencoder": "triptych.fusers.autoencoder:Autoencoder",
+        "sdae": "triptych.fusers.sdae:Sdae",
+        "pca": "triptych.fusers.pca:Pca",
+        "umap": "triptych.fusers.umap:Umap",
         "smooth": "triptych.fusers.smooth:Smooth",
         "consensus": "triptych.fusers.consensus:Consensus",
         "grid-triplet": "triptych.fusers.grid_triplet:GridTriplet",

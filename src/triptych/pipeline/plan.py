@@ -147,7 +147,9 @@ def plan(
         made = [_unit(ledger, recipe, step, component, name) for name in names]
         notes = tuple(dict.fromkeys(note for _, found in made for note in found))
         k_from = _k_from(ledger, step, reads, names)
-        wanted = bool(step.also) or any(step.writes == getattr(other, "encoder", None) for other in recipe.steps)
+        wanted = bool(step.also) or any(
+            step.writes == getattr(other, "encoder", None) for other in recipe.steps
+        )
         one = PlannedStep(index, step, reads, over, tuple(unit for unit, _ in made), notes, k_from, wanted)
         one = replace(one, units=tuple(_looked_up(unit, cache, model=one.fits) for unit in one.units))
         planned.append(one)
@@ -187,7 +189,9 @@ def _check_encoder(one: PlannedStep, planned: Sequence[PlannedStep]) -> None:
             "Say the same over: in both.",
         )
     if not source.fits:
-        raise RecipeError(f"{source.step.use} learns no encoder.", "Name a slot that autoencoder or sdae wrote.")
+        raise RecipeError(
+            f"{source.step.use} learns no encoder.", "Name a slot that autoencoder or sdae wrote."
+        )
 
 
 def _k_from(ledger: _Ledger, step: Any, reads: dict[str, str], units: Sequence[str]) -> str:

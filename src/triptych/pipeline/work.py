@@ -68,7 +68,10 @@ def gather(study: Study, step: Any, component: Any, reads: dict[str, str], unit:
     do = step.do
     if do == "encode":
         stain = getattr(step, "stain", None)
-        return {"input": _taken(study, component, unit), **({"stain": stains.make(stain.use, stain.params)} if stain else {})}
+        return {
+            "input": _taken(study, component, unit),
+            **({"stain": stains.make(stain.use, stain.params)} if stain else {}),
+        }
     if do == "align":
         return {"x": study.array(reads["x"], unit), "batch": study.codes(reads["batch"], unit)[0]}
     if do == "fuse":

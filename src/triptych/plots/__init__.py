@@ -6,11 +6,11 @@
 `triptych.plots.window`   the part of a section that is shown, and its scale bar
 `triptych.plots.spatial`  labels or values on the tissue
 `triptych.plots.slide`    the stained tissue
-`triptych.plots.embedding`  a joint space in its first two principal components
+`triptych.plots.embedding`  a joint space in two dimensions
 `triptych.plots.scores`   values with intervals, and the controls in grey
 `triptych.plots.intervals`  arms of a study, and their differences, with intervals
 `triptych.plots.dots`     genes of groups as dots
-`triptych.plots.heat`     values around zero as colours
+`triptych.plots.heat`     values around zero, and shares, as colours
 `triptych.plots.legend`   names beside colours
 ========================  =================================================
 """

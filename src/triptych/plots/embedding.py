@@ -1,4 +1,4 @@
-"""A joint space in its first two principal components."""
+"""A joint space in two dimensions: its own, or its first two principal components."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ class Projection:
     rows
         Which observations, shape (m,), in the order in which they are drawn.
     xy
-        Their first two principal components, shape (m, 2).
+        Where they are drawn, shape (m, 2).
     explained
-        Share of the variance along each, shape (2,).
+        Share of the variance along each principal component, shape (2,); None where the axes are none.
     """
 
     rows: Indices
     xy: Matrix
-    explained: Vector
+    explained: Vector | None
 
 
 def project(z: Matrix, rng: np.random.Generator, *, limit: int = LIMIT) -> Projection:
@@ -63,6 +63,23 @@ def project(z: Matrix, rng: np.random.Generator, *, limit: int = LIMIT) -> Proje
     return Projection(rows, xy, share)
 
 
+def as_it_is(z: Matrix, rng: np.random.Generator, *, limit: int = LIMIT) -> Projection:
+    """A space of two dimensions, at most ``limit`` rows of it.
+
+    Parameters
+    ----------
+    z
+        Shape (n, 2); rows with values that are not finite are left out.
+    rng
+        Draws the rows, and the order in which they are drawn so that no category covers the others.
+    limit
+        Number of rows, at most.
+    """
+    rows = rng.permutation(len(z))[:limit]
+    rows = rows[np.isfinite(z[rows]).all(axis=1)]
+    return Projection(rows, np.asarray(z[rows], np.float64), None)
+
+
 def embedding(ax: Axes, projection: Projection, labels: Codes, *, ink: str = INK) -> None:
     """Draw a projection, coloured by category.
 
@@ -82,6 +99,10 @@ def embedding(ax: Axes, projection: Projection, labels: Codes, *, ink: str = INK
     x, y = projection.xy[order].T
     colours = paint(labels[projection.rows][order])
     ax.scatter(x, y, s=area, c=colours, linewidths=0, rasterized=True)
+    if projection.explained is None:
+        ax.set_aspect("equal", "datalim")
+        ax.set_axis_off()
+        return
     for side in ("top", "right"):
         ax.spines[side].set_visible(False)
     for side in ("left", "bottom"):

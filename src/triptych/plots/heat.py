@@ -1,4 +1,4 @@
-"""A table of values around zero as colours."""
+"""A table of values around zero, or of shares, as colours."""
 
 from __future__ import annotations
 
@@ -36,6 +36,29 @@ def heat(
     most = float(finite.max(initial=0.0)) or 1.0
     cmap = mpl.colormaps["RdBu_r"].with_extremes(bad=UNLABELLED)
     drawn = ax.imshow(np.ma.masked_invalid(values), cmap=cmap, vmin=-most, vmax=most, aspect="auto")
+    name_axes(ax, rows, columns, ink)
+    bar(ax, drawn, label, ink)
+
+
+def shares(
+    ax: Axes, values: Matrix, *, rows: Sequence[str], columns: Sequence[str], label: str = "", ink: str = INK
+) -> None:
+    """Draw a cell for each share, white for none and dark for all.
+
+    Parameters
+    ----------
+    ax
+        Where to draw.
+    values
+        From 0 to 1, shape (r, c).
+    rows, columns
+        Their names.
+    label
+        What the shares are of.
+    ink
+        Colour of text and axes.
+    """
+    drawn = ax.imshow(values, cmap=mpl.colormaps["Blues"], vmin=0.0, vmax=1.0, aspect="auto")
     name_axes(ax, rows, columns, ink)
     bar(ax, drawn, label, ink)
 

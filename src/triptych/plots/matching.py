@@ -2,32 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
-
 from triptych.core.protocols import Codes
-
-
-def contingency(truth: Codes, guess: Codes) -> NDArray[np.integer[Any]]:
-    """Observations per pair of labels; those that lack either are left out.
-
-    Parameters
-    ----------
-    truth, guess
-        Codes, shape (n,); -1 = missing.
-
-    Returns
-    -------
-    numpy.ndarray
-        Counts, shape (labels of the truth, labels of the guess).
-    """
-    both = (truth >= 0) & (guess >= 0)
-    rows, columns = int(truth.max(initial=-1)) + 1, int(guess.max(initial=-1)) + 1
-    flat = truth[both].astype(np.int64) * columns + guess[both]
-    return np.bincount(flat, minlength=rows * columns).reshape(rows, columns)
+from triptych.maths.matching import one_to_one, shared
 
 
 def match(truth: Codes, guess: Codes) -> dict[int, int]:
@@ -43,6 +19,5 @@ def match(truth: Codes, guess: Codes) -> dict[int, int]:
     dict
         Code of the guess → code of the truth, for the pairs that share at least one observation.
     """
-    table = contingency(truth, guess)
-    rows, columns = linear_sum_assignment(table, maximize=True)
-    return {int(column): int(row) for row, column in zip(rows, columns, strict=True) if table[row, column]}
+    types = one_to_one(shared(truth, guess))
+    return {cluster: int(found) for cluster, found in enumerate(types) if found >= 0}

@@ -1,4 +1,4 @@
-"""Tables of analyses: the first rows of each, and a picture of markers and of pathways."""
+"""Tables of analyses: the first rows of each, and a picture of markers, of pathways and of recall."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from triptych.maths.counts import logged, normalised
 from triptych.pipeline.record import RunRecord
 from triptych.plots.dots import dots
 from triptych.plots.heat import heat
+from triptych.report import recall
 from triptych.report.canvas import Canvas, slug
 from triptych.report.facts import Facts, categories
 from triptych.report.markup import Html, join, table, tag
@@ -77,7 +78,16 @@ def analysis_section(canvas: Canvas, facts: Facts, record: RunRecord) -> Html:
         if len(parts) > SECTIONS:
             text = f"The first {SECTIONS} of {len(parts)} sections are shown; tables/{name}.csv holds all."
             blocks.append(tag("p", text, class_="note"))
-    return join([tag("p", NOTE, class_="note"), *blocks])
+    tested = any("padj" in frame for frame in tables.values())
+    return join([*([tag("p", NOTE, class_="note")] if tested else []), *blocks])
+
+
+def analysis_title(record: RunRecord) -> str:
+    """Of the chapter, by what is in it."""
+    found = [set(frame) >= recall.COLUMNS for frame in analysed(record).values()]
+    if all(found):
+        return "Known types, one by one"
+    return "Markers, pathways and known types" if any(found) else "Markers and pathways"
 
 
 def analysed(record: RunRecord) -> dict[str, pd.DataFrame]:
@@ -110,6 +120,9 @@ def _block(canvas: Canvas, facts: Facts, part: Part) -> Html:
         picture, listed = _marker_chart(canvas, facts, part), _markers(part.frame)
     elif set(part.frame) >= PATHWAYS:
         picture, listed = _pathway_chart(canvas, part), _pathways(part.frame)
+    elif set(part.frame) >= recall.COLUMNS:
+        picture = recall.recall_chart(canvas, facts, stem=part.stem, slot=part.slot, sample=part.sample)
+        listed = join([tag("p", recall.NOTE, class_="note"), recall.recall_table(part.frame)])
     else:
         picture, listed = Html(""), _anything(part.frame)
     return join([title, tag("figure", picture) if picture else picture, listed])

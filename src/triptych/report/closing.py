@@ -15,7 +15,17 @@ NO_MODEL: Final = "No model is saved"  # how a run begins to say so
 
 def plan_section(record: RunRecord) -> Html:
     """One row for each step."""
-    head = ["#", "Verb", "Component", "Reads → writes", "Parameters", "Result", "Time", "Peak memory", "Notes"]
+    head = [
+        "#",
+        "Verb",
+        "Component",
+        "Reads → writes",
+        "Parameters",
+        "Result",
+        "Time",
+        "Peak memory",
+        "Notes",
+    ]
     return table("Steps as they were run", head, (_row(step) for step in record.steps))
 
 

@@ -12,12 +12,15 @@ from triptych.report.canvas import Canvas
 from triptych.report.comparing_figures import figures
 from triptych.report.comparing_grids import Cell, Grid, matrices, nested, paired, ranking
 from triptych.report.comparing_markdown import markdown
+from triptych.report.comparing_wide import wide_grids
 from triptych.report.comparison import Comparison
 from triptych.report.markup import Html, join, table, tag
 from triptych.report.opening import MARK, contents
-from triptych.report.wording import DASH, figure, heading
+from triptych.report.wording import DASH, count, figure, heading
 from triptych.report.write import POLICY
 
+LONG = 20  # rows, above which a list of arms is folded
+JOIN = " · "
 STRONGEST = 0.38  # opacity of the best cell, at which its number is still readable
 
 
@@ -60,8 +63,11 @@ def _replace(target: Path, text: str) -> None:
 
 
 def chapters(result: Comparison) -> dict[str, list[Grid]]:
-    """Title → tables, the metric that the study is about first."""
+    """Title → tables: those of the study's own form, then metric by metric, its own metric first."""
     found: dict[str, list[Grid]] = {}
+    for number, layout in enumerate(result.layouts, start=1):
+        if grids := wide_grids(result, layout):
+            found[f"Table {number}{JOIN}{layout.title}"] = grids
     for index, metric in enumerate(result.metrics):
         differences = paired(result, metric)
         more = [*matrices(result, metric)] if index == 0 else []
@@ -76,12 +82,12 @@ def page(result: Comparison, canvas: Canvas) -> str:
     blocks: dict[str, tuple[str, Html]] = {}
     if not result.metrics:
         blocks["nothing"] = ("Results", tag("p", "No arm was scored: there is nothing to compare."))
+    first = heading(result.metrics[0]) if result.metrics else ""
     for index, (title, grids) in enumerate(chapters(result).items()):
         parts = [_html(grid) for grid in grids]
-        if index == 0 and result.metrics:
-            parts.insert(
-                1 + len(matrices(result, result.metrics[0])), figures(canvas, result, result.metrics[0])
-            )
+        if title == first:
+            drawn = figures(canvas, result, result.metrics[0])
+            parts.insert(1 + len(matrices(result, result.metrics[0])), _drawn(result, drawn))
         blocks[f"part-{index}"] = (title, join(parts))
     if result.notes:
         blocks["limits"] = ("Limits", tag("ul", *(tag("li", note) for note in result.notes), class_="cite"))
@@ -118,7 +124,22 @@ def _conclusions(result: Comparison) -> Html:
 
 def _html(grid: Grid) -> Html:
     rows = ((_cell(cell) for cell in row) for row in grid.rows)
-    return tag("div", table(grid.caption, grid.head, rows), class_="score")
+    whole = table(grid.caption, grid.head, rows)
+    if len(grid.rows) > LONG and not _shaded(grid):
+        whole = tag("details", tag("summary", f"{grid.caption}: {count(len(grid.rows), 'row')}"), whole)
+    return tag("div", whole, class_="score")
+
+
+def _shaded(grid: Grid) -> bool:
+    return any(cell.shade is not None for row in grid.rows for cell in row)
+
+
+def _drawn(result: Comparison, drawn: Html) -> Html:
+    """Figures; those of many arms are folded."""
+    if not drawn or len(result.arms) <= LONG:
+        return drawn
+    words = f"Figures of {count(len(result.arms), 'arm')}"
+    return tag("div", tag("details", tag("summary", words), drawn), class_="score")
 
 
 def _cell(cell: Cell) -> Html:

@@ -126,7 +126,7 @@ def _matrix(
     lines = []
     for down in downs:
         cells = [_value(found.get((down, across)), best) for across in acrosses]
-        shades = [_shade(found.get((down, across)), values, greater=greater) for across in acrosses]
+        shades = [shade_of(found.get((down, across)), values, greater=greater) for across in acrosses]
         shaded = [Cell(c.text, c.small, c.best, s) for c, s in zip(cells, shades, strict=True)]
         lines.append([Cell(down or DASH), *shaded])
     return Grid(title, [corner, *(name or DASH for name in acrosses)], lines)
@@ -160,7 +160,7 @@ def _pair(row: Any) -> list[Cell]:
         return [Cell(DASH), Cell(DASH)]
     wins = f"{_whole(row.wins)} of {_whole(row.of)} wins"
     return [
-        Cell(_number(row.difference), _bounds(row)),
+        Cell(number_of(row.difference), _bounds(row)),
         Cell(VERDICTS.get(str(row.better), str(row.better)), wins),
     ]
 
@@ -172,7 +172,7 @@ def nested(result: Comparison) -> Grid | None:
     lines = [
         [
             Cell(worded(row.fold) or DASH), Cell(worded(row.test)), Cell(worded(row.chosen)),
-            Cell(_number(row.tuning_score)), Cell(_number(row.value)),
+            Cell(number_of(row.tuning_score)), Cell(number_of(row.value)),
         ]
         for row in result.folds.itertuples()
     ]  # fmt: skip
@@ -208,23 +208,25 @@ def _best(values: list[float], *, greater: bool) -> float:
 def _value(row: Any, best: float) -> Cell:
     if row is None:
         return Cell(DASH)
-    seeds = "" if pd.isna(row.sd_seeds) else f"seeds ±{_number(row.sd_seeds)}"
+    seeds = "" if pd.isna(row.sd_seeds) else f"seeds ±{number_of(row.sd_seeds)}"
     small = "; ".join(filter(None, [_bounds(row), seeds]))
-    return Cell(_number(row.value), small, best=bool(row.value == best))
+    return Cell(number_of(row.value), small, best=bool(row.value == best))
 
 
 def _bounds(row: Any) -> str:
     """The interval with as many digits as its value; a dash when there is none."""
     if pd.isna(row.low) or pd.isna(row.high):
         return DASH
-    return f"{_number(row.low)}{' to ' if row.low < 0 else DASH}{_number(row.high)}"
+    return f"{number_of(row.low)}{' to ' if row.low < 0 else DASH}{number_of(row.high)}"
 
 
-def _number(value: Any) -> str:
+def number_of(value: Any) -> str:
+    """A value with the digits of a comparison; a dash when there is none."""
     return DASH if pd.isna(value) else number(float(value), DIGITS)
 
 
-def _shade(row: Any, values: list[float], *, greater: bool) -> float | None:
+def shade_of(row: Any, values: list[float], *, greater: bool) -> float | None:
+    """How good a row's value is among others, 0 … 1; None when there is no choice."""
     if row is None or pd.isna(row.value) or max(values) == min(values):
         return None
     share = (float(row.value) - min(values)) / (max(values) - min(values))

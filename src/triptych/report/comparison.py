@@ -23,6 +23,37 @@ COLUMNS: Final = {
 
 
 @dataclass(frozen=True, eq=False)
+class Layout:
+    """How arms stand in a table: one factor across, the others down, for each of some metrics.
+
+    Parameters
+    ----------
+    name
+        A short one, as it becomes part of a file's.
+    title
+        Of the table.
+    columns
+        The factor whose levels stand side by side.
+    rows
+        The factors whose levels name the rows.
+    metrics
+        Names of the metrics, in this order.
+    arms
+        One row for each arm of the table, indexed by its name; columns are factors, values their levels.
+    note
+        What a reader must know of it; may be empty.
+    """
+
+    name: str
+    title: str
+    columns: str
+    rows: tuple[str, ...]
+    metrics: tuple[str, ...]
+    arms: pd.DataFrame
+    note: str = ""
+
+
+@dataclass(frozen=True, eq=False)
 class Comparison:
     """Arms of a study, what each was worth, and which differ.
 
@@ -57,6 +88,8 @@ class Comparison:
         What was found, in plain sentences.
     folds
         For nested protocols ``fold``, ``test``, ``chosen`` (JSON), ``tuning_score`` and ``value``.
+    layouts
+        Tables that arms are shown in, the main ones of the page; maybe none.
 
     Raises
     ------
@@ -75,6 +108,7 @@ class Comparison:
     notes: list[str] = field(default_factory=list)
     conclusions: list[str] = field(default_factory=list)
     folds: pd.DataFrame = field(default_factory=pd.DataFrame)
+    layouts: list[Layout] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         faults = Faults("comparison")

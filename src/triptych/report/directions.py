@@ -68,8 +68,8 @@ def explained(metric: str, slot: str) -> str:
         )
     if around and other:
         return (
-            f"Lower is better: a guess that follows the {around} is a batch effect. The diamond is the guess "
-            f"shuffled, which follows nothing; the bar is the {around} itself."
+            f"{_way(metric, slot)} is better: a guess that follows the {around} is a batch effect. The "
+            f"diamond is the guess shuffled, which follows nothing; the bar is the {around} itself."
         )
     if around:
         return (
@@ -81,6 +81,10 @@ def explained(metric: str, slot: str) -> str:
             "Lower is better: this is how far the labels mix. The bar is the labels shuffled, perfect mixing."
         )
     return ""
+
+
+def _way(metric: str, slot: str) -> str:
+    return "Higher" if higher_is_better(metric, slot) else "Lower"
 
 
 def _declared(metric: str, name: str, *, default: bool) -> object:

@@ -17,6 +17,7 @@ from triptych.pipeline.record import RunRecord, StepRecord
 from triptych.plots.matching import match
 
 LAST = 3  # slots of domains that are shown
+MAP = "X_map."  # begins the key of a space that is only made to be looked at
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +63,8 @@ class Facts:
     guesses
         The last slots that a clusterer or refiner wrote, in order, without those that were only refined.
     view
-        Key of the last fused view, else the last aligned one, else the last one; empty for none.
+        Key of the last fused view that is no map, else the last aligned one, else the last one; empty for
+        none.
     meta
         One row for each section, indexed by its name; may be empty.
     """
@@ -180,6 +182,7 @@ def _view(table: AnnData, steps: list[StepRecord]) -> str:
     for verb in ("fuse", "align", "encode"):
         for step in reversed(steps):
             container, _, key = step.to.partition(":")
-            if step.do == verb and container == "obsm" and isinstance(table.obsm.get(key), np.ndarray):
+            drawn = container == "obsm" and not key.startswith(MAP)
+            if step.do == verb and drawn and isinstance(table.obsm.get(key), np.ndarray):
                 return key
     return ""

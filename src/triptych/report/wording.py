@@ -15,7 +15,9 @@ from triptych.report.facts import Facts
 
 METRICS = {
     "ari": "ARI", "nmi": "NMI", "ami": "AMI", "asw": "ASW", "chaos": "CHAOS", "pas": "PAS", "lisi": "LISI",
-    "ilisi": "iLISI", "clisi": "cLISI", "kbet": "kBET",
+    "ilisi": "iLISI", "clisi": "cLISI", "kbet": "kBET", "majority-accuracy": "majority accuracy",
+    "hungarian-accuracy": "Hungarian accuracy", "label-entropy": "label entropy",
+    "macro-recall": "macro recall", "types-found": "types found",
 }  # fmt: skip
 CLUSTERS = "clusters"  # rows that count, beside those that score
 ALL = "(all)"  # the sections together

@@ -10,10 +10,11 @@ from anndata import AnnData
 
 from triptych.core.errors import OutputError
 from triptych.pipeline.record import RunRecord
-from triptych.report.analyses import analysed, analysis_section
+from triptych.report.analyses import analysed, analysis_section, analysis_title
 from triptych.report.canvas import Canvas
 from triptych.report.closing import cite_section, plan_section, repeat_section
 from triptych.report.facts import Facts, gather
+from triptych.report.maps import map_section, map_steps
 from triptych.report.markup import Html, tag
 from triptych.report.newcomers import distances, newcomer_section
 from triptych.report.opening import cautions, contents, header
@@ -73,10 +74,12 @@ def page(facts: Facts, record: RunRecord, canvas: Canvas) -> str:
     chapters["sections"] = ("Sections", panel_section(canvas, facts, record))
     if facts.view:
         chapters["space"] = ("Joint space", space_section(canvas, facts, record.seed))
+    if map_steps(facts, record):
+        chapters["maps"] = ("Maps of the spaces", map_section(canvas, facts, record))
     if facts.guesses:
         chapters["sizes"] = ("Domain sizes", size_section(facts))
     if analysed(record):
-        chapters["analyses"] = ("Markers and pathways", analysis_section(canvas, facts, record))
+        chapters["analyses"] = (analysis_title(record), analysis_section(canvas, facts, record))
     chapters["plan"] = ("Plan", plan_section(record))
     chapters["cite"] = ("How to cite", cite_section(record))
     chapters["repeat"] = ("Repeat it", repeat_section(record))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -14,12 +15,14 @@ from triptych.pipeline.study import Study
 from triptych.readers.layouts import ReadOptions
 from triptych.readers.read import read
 from triptych.report.compare import write_comparison
-from triptych.report.comparison import Comparison
+from triptych.report.comparing_wide import wide
+from triptych.report.comparison import Comparison, Layout
 from triptych.runs import How
 from triptych.studies.design import Design
 from triptych.studies.door import check
 from triptych.studies.execute import Executed, execute
 from triptych.studies.failures import Failures
+from triptych.studies.missing import notes, present
 from triptych.studies.nested import validate
 from triptych.studies.summary import pairs, references, summary
 from triptych.studies.words import conclusions
@@ -50,8 +53,8 @@ def compare(
     data
         Anything `triptych.read` takes.
     out
-        Folder for ``runs.csv``, ``summary.csv``, ``pairs.csv``, ``folds.csv``, ``compare.md``,
-        ``compare.html`` and the study itself; None: only the comparison comes back.
+        Folder for ``runs.csv``, ``summary.csv``, ``pairs.csv``, ``folds.csv``, ``table-NAME.csv`` of each
+        table, ``compare.md``, ``compare.html`` and the study itself; None: only the comparison comes back.
     reading
         How to read the data.
     how
@@ -82,20 +85,22 @@ def finish(
     check(design, recipes)
     table = read(data, reading)
     study = Study(table)
+    found, missing = present(design, recipes, study) if design.leave_out_missing else (recipes, [])
     if out is not None:
         output.claim(out, f"study {design.name}", study.identity)
     folds = pd.DataFrame()
     if design.nested is None:
-        executed = execute(design, recipes, table, how=how, failures=failures)
+        executed = execute(design, found, table, how=how, failures=failures)
     else:
 
         def source(samples: tuple[str, ...]):  # type: ignore[no-untyped-def]
             return read(data, replace(reading, samples=samples))
 
-        runs, folds = validate(
-            design, design.nested, recipes, source, study.donors, how=how, failures=failures
-        )
+        runs, folds = validate(design, design.nested, found, source, study.donors, how=how, failures=failures)
         executed = Executed(runs, [], study, failures.notes())
+    tried = {arm: levels for arm, levels in design.levels().items() if arm in found}
+    left_out = [*design.left_out(), *missing, *notes(failures.absent, tried)]
+    executed = replace(executed, warnings=[*left_out, *executed.warnings])
     result = _comparison(design, executed, folds, str(data), command or _command(design, data, reading))
     if out is not None:
         with output.filling(out) as folder:
@@ -106,15 +111,16 @@ def finish(
 def _comparison(
     design: Design, executed: Executed, folds: pd.DataFrame, data: str, command: str
 ) -> Comparison:
-    levels = design.levels()
     found = summary(executed)
     first = found["metric"] == design.metric
     found = pd.concat([found[first], found[~first]], ignore_index=True)
+    ran = set(found["arm"]) if design.leave_out_missing else set(design.levels())
+    levels = {arm: one for arm, one in design.levels().items() if arm in ran}
     against = references(design) if design.nested is None else _judged_references(design)
     gaps = pairs(executed, design.metric, against)
     return Comparison(
-        title=design.title or design.name,
-        question=design.question,
+        title=design.told(design.title) or design.name,
+        question=design.told(design.question),
         data=data,
         command=command,
         arms=pd.DataFrame(list(levels.values()), index=list(levels)),
@@ -122,8 +128,24 @@ def _comparison(
         summary=found,
         pairs=gaps,
         notes=executed.warnings,
-        conclusions=conclusions(found, gaps, levels, design.metric),
+        conclusions=conclusions(found, gaps, levels, design.metric, asked=design.asked()),
         folds=folds,
+        layouts=[_layout(design, name, levels) for name in design.tables],
+    )
+
+
+def _layout(design: Design, name: str, levels: Mapping[str, Mapping[str, str]]) -> Layout:
+    """How the arms that ran stand in a table."""
+    table = design.tables[name]
+    arms = {arm: one for arm, one in table.arms(design.settings).items() if arm in levels}
+    return Layout(
+        name=name,
+        title=design.told(table.title) or name,
+        note=design.told(table.note),
+        columns=table.columns,
+        rows=table.down,
+        metrics=table.metrics or (design.metric,),
+        arms=pd.DataFrame(list(arms.values()), index=list(arms), columns=list(table.factors)),
     )
 
 
@@ -139,6 +161,8 @@ def write(result: Comparison, design: Design, folder: Path, identity: str) -> No
     for name, frame in frames.items():
         if len(frame):
             frame.to_csv(folder / f"{name}.csv", index=False)
+    for layout in result.layouts:
+        wide(result, layout).to_csv(folder / f"table-{layout.name}.csv", index=False)
     output.write_study(design.model_dump(mode="json", by_alias=True, exclude_defaults=True), folder)
     write_comparison(result, folder)
     output.write_claim(folder, recipe=f"study {design.name}", data=result.data, identity=identity)

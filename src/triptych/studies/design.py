@@ -7,23 +7,16 @@ from itertools import product
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from triptych.core.checks import Faults
+from triptych.core.checks import Faults, nearest
 from triptych.core.errors import RecipeError, UnknownComponentError
 from triptych.pipeline.recipe import Recipe, changed, load, validated
 from triptych.pipeline.steps import KFrom
+from triptych.studies.factors import Factors, Level, Table, crossed, distinct, judged
+from triptych.studies.settings import NAME, filled, named, told
 
-JOIN = " · "
-
-
-class Level(BaseModel):
-    """One level of a factor: steps that it adds, and changes that it makes to the whole recipe."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
-
-    steps: tuple[dict[str, Any], ...] = ()
-    changes: tuple[str, ...] = Field(default=(), alias="set")
+FILE = r"^[a-z0-9][a-z0-9.\-]*$"
 
 
 class Arm(BaseModel):
@@ -67,43 +60,80 @@ class Nested(BaseModel):
 class Design(BaseModel):
     """A study.
 
-    Arms are either named recipes, or every combination of the levels of some factors, whose steps stand
-    between the steps ``before`` and ``after``. ``k_seeds`` is with how many of the seeds a criterion chooses
-    K, which costs many fits; 0 for all of them.
+    Arms are named recipes; or every combination of the levels of some factors, whose steps stand between the
+    steps ``before`` and ``after``; or the arms of some ``tables``, each a product of its own factors, where
+    arms of one name are one arm. ``k_seeds`` is with how many of the seeds a criterion chooses K, which costs
+    many fits; 0 for all of them. ``$name`` in a step stands for one of the ``settings``. Where
+    ``leave_out_missing``, arms whose data, weights or packages are not there are left out and said so.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9.\-]*$")
+    name: str = Field(pattern=FILE)
     title: str = ""
     question: str = ""
+    settings: dict[Annotated[str, Field(pattern=f"^{NAME}$")], Any] = Field(default_factory=dict)
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(default=(0, 1, 2, 3, 4), min_length=1)
     k_from: tuple[KFrom, ...] = ("truth",)
     k_seeds: int = Field(default=0, ge=0)
     metric: str = "ari"
     reference: str = ""
+    leave_out_missing: bool = False
     arms: dict[str, Arm] = Field(default_factory=dict)
     before: tuple[dict[str, Any], ...] = ()
-    factors: dict[str, dict[str, Level]] = Field(default_factory=dict)
+    factors: Factors = Field(default_factory=dict)
+    tables: dict[Annotated[str, Field(pattern=FILE)], Table] = Field(default_factory=dict)
     after: tuple[dict[str, Any], ...] = ()
     nested: Nested | None = None
 
-    @field_validator("factors", mode="before")
-    @classmethod
-    def _levels(cls, value: Any) -> Any:
-        """A level that is a list is its steps."""
-        if not isinstance(value, Mapping):
-            return value
-        return {factor: _listed(levels) for factor, levels in value.items()}
+    @model_validator(mode="after")
+    def _known(self) -> Design:
+        """Every ``$name``, and every setting that a level needs, is there."""
+        levels = [
+            level for factors in self._factors() for factor in factors.values() for level in factor.values()
+        ]
+        names = set(named([self.before, self.after, *([*one.steps, *one.changes] for one in levels)]))
+        unknown = sorted((names | {need for level in levels for need in level.needs}) - set(self.settings))
+        if unknown:
+            raise ValueError(
+                " ".join(f"there is no setting {n}. {nearest(n, self.settings)}" for n in unknown)
+            )
+        return self
+
+    def _factors(self) -> list[dict[str, dict[str, Level]]]:
+        return [self.factors, *(table.factors for table in self.tables.values())]
+
+    def told(self, text: str) -> str:
+        """A sentence with the values of its settings."""
+        return told(text, self.settings)
 
     def levels(self) -> dict[str, dict[str, str]]:
         """Arm → factor → level; without factors each arm has none."""
+        if self.tables:
+            found: dict[str, dict[str, str]] = {}
+            for table in self.tables.values():
+                found |= {arm: one for arm, one in table.arms(self.settings).items() if arm not in found}
+            return found
         if not self.factors:
             return {name: {} for name in self.arms}
-        return {
-            JOIN.join(chosen): dict(zip(self.factors, chosen, strict=True))
-            for chosen in product(*self.factors.values())
+        return crossed({name: distinct(factor, self.settings) for name, factor in self.factors.items()})
+
+    def asked(self) -> tuple[str, ...]:
+        """The factors whose levels the study compares: the columns of its tables, or the last one."""
+        if self.tables:
+            return tuple(dict.fromkeys(table.columns for table in self.tables.values()))
+        return tuple(self.factors)[-1:]
+
+    def left_out(self) -> list[str]:
+        """Why a level has no arm with these settings, each in a sentence."""
+        found = {
+            (name, level, why): None
+            for factors in self._factors()
+            for name, factor in factors.items()
+            for level, why in judged(factor, self.settings)
+            if why
         }
+        return [f"Left out: {level} ({name}): {why}." for name, level, why in found]
 
     def recipes(self, where: str = "") -> dict[str, Recipe]:
         """Arm → its recipe.
@@ -111,31 +141,43 @@ class Design(BaseModel):
         Raises
         ------
         RecipeError
-            When an arm is no recipe; the arm is named.
+            When an arm is no recipe, or two tables mean different ones by a name; arms are named.
         """
-        found, faults = {}, Faults(where or f"study {self.name}")
-        for name, chosen in self.levels().items():
+        found: dict[str, Recipe] = {}
+        wrong: dict[str, list[str]] = {}
+        for name, levels in self._arms():
             try:
-                found[name] = self._recipe(name, chosen)
+                recipe = self._recipe(name, levels)
             except (RecipeError, UnknownComponentError) as error:
-                faults.add(f"arm «{name}»: {error}")
+                wrong.setdefault(str(error), []).append(name)
+                continue
+            if found.setdefault(name, recipe) != recipe:
+                wrong.setdefault("two tables mean different steps by it.", []).append(name)
+        faults = Faults(where or f"study {self.name}")
+        for message, arms in wrong.items():
+            others = f" (and {len(arms) - 1} other arms)" if len(arms) > 1 else ""
+            faults.add(f"arm «{arms[0]}»: {message}{others}")
+        faults.check(bool(found or wrong), "no arm is left: give the settings that its levels need.")
         faults.raise_if_any(RecipeError)
         return found
 
-    def _recipe(self, name: str, chosen: Mapping[str, str]) -> Recipe:
-        if not self.factors:
+    def _arms(self) -> Iterator[tuple[str, list[Level]]]:
+        """Every arm with its levels, as often as there are tables that hold it."""
+        if not self.tables:
+            for name, chosen in self.levels().items():
+                yield name, [self.factors[factor][level] for factor, level in chosen.items()]
+        for table in self.tables.values():
+            for name, chosen in table.arms(self.settings).items():
+                yield name, [table.factors[factor][level] for factor, level in chosen.items()]
+
+    def _recipe(self, name: str, levels: Sequence[Level]) -> Recipe:
+        if self.arms:
             return load(self.arms[name].recipe, self.arms[name].changes)
-        levels = [self.factors[factor][level] for factor, level in chosen.items()]
         steps = [*self.before, *(step for level in levels for step in level.steps), *self.after]
-        content: dict[str, Any] = {"name": self.name, "title": name, "steps": steps}
+        content: dict[str, Any] = {
+            "name": self.name, "title": name, "steps": filled(steps, self.settings),
+        }  # fmt: skip
         return validated(changed(content, [c for level in levels for c in level.changes]), "its recipe")
-
-
-def _listed(levels: Any) -> Any:
-    """Levels by name, each a mapping."""
-    if not isinstance(levels, Mapping):
-        return levels
-    return {name: {"steps": one} if isinstance(one, list) else one for name, one in levels.items()}
 
 
 def with_k(recipe: Recipe, k_from: str) -> Recipe:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from triptych.core import slots
 from triptych.core.checks import Faults, listing, nearest
 from triptych.core.errors import RecipeError
+from triptych.core.slots import Slot
 from triptych.metrics import registry as metrics
 from triptych.pipeline.recipe import Recipe
 from triptych.studies.design import Design, candidates
@@ -13,7 +15,7 @@ from triptych.studies.execute import result_of
 
 
 def check(design: Design, recipes: Mapping[str, Recipe]) -> None:
-    """Check that every arm ends in labels, that the metric exists, and that the grid has a place.
+    """Check that every arm ends in labels, that metrics exist, and that the grid has a place.
 
     Parameters
     ----------
@@ -32,6 +34,7 @@ def check(design: Design, recipes: Mapping[str, Recipe]) -> None:
     faults.check(not without, f"{listing(without)} writes no labels: add a step cluster.")
     name = design.metric.partition(":")[0]
     faults.check(name in metrics, f"metric: there is no {name}. {nearest(name, metrics)}")
+    _check_tables(design, recipes, faults)
     if design.nested is not None:
         for target, values in design.nested.grid.items():
             placed = any(_placed(recipe, target, values) for recipe in recipes.values())
@@ -39,6 +42,24 @@ def check(design: Design, recipes: Mapping[str, Recipe]) -> None:
         few, asked = len(design.seeds), design.nested.tuning_seeds
         faults.check(asked <= few, f"nested.tuning_seeds: {asked} of {few} seeds.")
     faults.raise_if_any(RecipeError)
+
+
+def _check_tables(design: Design, recipes: Mapping[str, Recipe], faults: Faults) -> None:
+    """Every metric of a table exists, and a step scores it."""
+    scored = {
+        f"{step.use}{'' if step.x or step.truth == slots.TRUTH else f':{Slot.parse(step.truth).key}'}"
+        for recipe in recipes.values()
+        for step in recipe.steps
+        if step.do == "score"
+    }
+    for name, table in design.tables.items():
+        for metric in table.metrics:
+            exists = metric.partition(":")[0] in metrics
+            if faults.check(
+                exists, f"tables.{name}: there is no metric {metric}. {nearest(metric, metrics)}"
+            ):
+                hint = f"There is: {listing(sorted(scored))}."
+                faults.check(metric in scored, f"tables.{name}: {metric} is scored by no step. {hint}")
 
 
 def _placed(recipe: Recipe, target: str, values: tuple[object, ...]) -> bool:

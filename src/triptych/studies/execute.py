@@ -7,6 +7,7 @@ common is computed once.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -95,19 +96,37 @@ def pruned(recipe: Recipe) -> Recipe:
         if step.do == "score":
             keep = step.guess in {result, *slots.OF_DATA}
         else:
-            keep = step.writes in wanted
-            wanted.discard(step.writes)
+            keep = bool({step.writes, step.also} & wanted)
+            wanted -= {step.writes, step.also}
         if keep:
             kept.append(step)
             wanted |= set(step.reads.values())
     return recipe.model_copy(update={"steps": tuple(reversed(kept))})
 
 
+def shallow(table: AnnData) -> AnnData:
+    """A table of its own whose matrices are those of another, for a run that adds to it.
+
+    Runs put new slots into a table, and replace old ones; no step writes into an array that it was given.
+    """
+    return AnnData(
+        X=table.X,
+        obs=table.obs.copy(),
+        var=table.var.copy(),
+        uns=deepcopy(dict(table.uns)),
+        obsm=dict(table.obsm),
+        varm=dict(table.varm),
+        layers=dict(table.layers),
+        obsp=dict(table.obsp),
+        varp=dict(table.varp),
+    )
+
+
 def once(
     recipe: Recipe, table: AnnData, *, seed: int, how: How, data: str = ""
 ) -> tuple[RunRecord, Chain, AnnData, float]:
     """One run on a copy of the table: its record, its chain, the copy, and the seconds of its work."""
-    copy = table.copy()
+    copy = shallow(table)
     seeded = pruned(recipe).model_copy(update={"seed": seed})
     record, chain = runner.run(
         seeded, copy, data=data, cache=how.cache, executor=how.executor, per_sample=how.per_sample
@@ -147,8 +166,10 @@ def execute(
     frames, guesses, warnings = [], [], []
     todo, failures = list(_runs(design, recipes)), failures or Failures()
     for arm, k_from, seed in track(todo, design.name, len(todo)):
+        if arm in failures.absent:
+            continue
         recipe = with_k(recipes[arm], k_from)
-        with failures.caught(arm, k_from, f"seed {seed}"):
+        with failures.caught(arm, k_from, f"seed {seed}", absent=design.leave_out_missing):
             record, _, copy, seconds = once(recipe, table, seed=seed, how=how)
             slot = result_of(recipe)
             frames.append(scores_of(record, slot).assign(arm=arm, k_from=k_from, seconds=seconds))

@@ -16,6 +16,7 @@ from triptych.core.errors import (
 )  # fmt: skip
 
 OF_AN_ARM = (DataError, NumericsError, RecipeError, MissingExtraError, WeightsError)  # not of disk or cache
+ABSENT = (MissingExtraError, WeightsError)  # of a machine that lacks something
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,14 +46,18 @@ class Failures:
 
     def __init__(self) -> None:
         self.found: list[Failure] = []
+        self.absent: dict[str, TriptychError] = {}  # arm → why it is left out, which is no failure
 
     @contextmanager
-    def caught(self, arm: str, k_from: str, which: str) -> Iterator[None]:
-        """Note an error of this run instead of raising it."""
+    def caught(self, arm: str, k_from: str, which: str, *, absent: bool = False) -> Iterator[None]:
+        """Note an error instead of raising it; where ``absent``, one of weights or packages apart."""
         try:
             yield
         except OF_AN_ARM as error:
-            self.found.append(Failure(arm, k_from, which, error))
+            if absent and isinstance(error, ABSENT):
+                self.absent[arm] = error
+            else:
+                self.found.append(Failure(arm, k_from, which, error))
 
     def raise_first(self) -> None:
         """Raise the first error, for a study in which nothing ran.
@@ -64,6 +69,8 @@ class Failures:
         """
         if self.found:
             raise self.found[0].error
+        if self.absent:
+            raise next(iter(self.absent.values()))
 
     def notes(self) -> list[str]:
         """One sentence for each arm, way to choose K, and reason."""

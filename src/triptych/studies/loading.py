@@ -14,7 +14,9 @@ from triptych.core.checks import Faults, listing, nearest
 from triptych.core.errors import RecipeError, UnknownComponentError
 from triptych.pipeline.recipe import load, shipped
 from triptych.pipeline.steps import KFrom
-from triptych.studies.design import JOIN, Arm, Design
+from triptych.studies.design import Arm, Design
+from triptych.studies.factors import JOIN, Level, Table
+from triptych.studies.settings import changed_settings
 
 
 def shipped_studies() -> dict[str, str]:
@@ -50,9 +52,9 @@ def load_design(names: Sequence[str], changes: Sequence[str] = ()) -> Design:
     Parameters
     ----------
     names
-        One study (shipped, or a YAML file with ``arms`` or ``factors``), or recipes.
+        One study (shipped, or a YAML file with ``arms``, ``factors`` or ``tables``), or recipes.
     changes
-        ``TARGET.KEY=VALUE``, made to every recipe.
+        ``TARGET.KEY=VALUE``, made to every recipe; ``NAME=VALUE`` for a setting of a study.
 
     Raises
     ------
@@ -66,9 +68,7 @@ def load_design(names: Sequence[str], changes: Sequence[str] = ()) -> Design:
     if studies and len(names) > 1:
         raise RecipeError(f"{studies[0]} is a study of its own.", "Compare one study, or several recipes.")
     if studies:
-        if changes:
-            raise RecipeError("A study says itself what changes.", "Edit a copy of its file.")
-        return parse_design(str(texts[studies[0]]), studies[0])
+        return parse_design(str(texts[studies[0]]), studies[0], changes)
     fitting = _fitting(names, changes)
     stems = [Path(name).stem for name in names]
     if len(set(stems)) < len(stems):
@@ -142,11 +142,11 @@ def _text(name: str) -> str | None:
         content = yaml.safe_load(text)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise RecipeError(f"{path} cannot be read: {' '.join(str(error).split())}") from error
-    return text if isinstance(content, dict) and {"arms", "factors"} & set(content) else None
+    return text if isinstance(content, dict) and {"arms", "factors", "tables"} & set(content) else None
 
 
-def parse_design(text: str, where: str) -> Design:
-    """A study from YAML text.
+def parse_design(text: str, where: str, changes: Sequence[str] = ()) -> Design:
+    """A study from YAML text, with some of its settings changed.
 
     Raises
     ------
@@ -154,6 +154,10 @@ def parse_design(text: str, where: str) -> Design:
         With every fault.
     """
     content, faults = yaml.safe_load(text), Faults(where)
+    if changes and isinstance(content, dict):
+        settings = content.get("settings")
+        known = settings if isinstance(settings, dict) else {}
+        content = {**content, "settings": changed_settings(known, changes, where)}
     try:
         design = Design.model_validate(content)
     except ValidationError as error:
@@ -161,13 +165,23 @@ def parse_design(text: str, where: str) -> Design:
             place = ".".join(str(part) for part in fault["loc"])
             message = fault["msg"].removeprefix("Value error, ")
             if fault["type"] == "extra_forbidden":
-                message = f"unknown key. {nearest(str(fault['loc'][-1]), Design.model_fields)}"
+                message = f"unknown key. {nearest(str(fault['loc'][-1]), _keys(fault['loc']))}"
             faults.add(f"{place or 'the study'}: {message}")
         faults.raise_if_any(RecipeError)
         raise
-    faults.check(bool(design.arms) != bool(design.factors), "give arms or factors, one of the two")
+    kinds = [bool(design.arms), bool(design.factors), bool(design.tables)]
+    faults.check(sum(kinds) == 1, "give arms, factors or tables, one of the three")
     faults.raise_if_any(RecipeError)
     recipes = design.recipes(where)
     if design.reference and design.reference not in recipes:
         raise RecipeError(f"{where}: there is no arm {design.reference}.", nearest(design.reference, recipes))
     return design
+
+
+def _keys(place: tuple[str | int, ...]) -> list[str]:
+    """The keys that a mapping of a study may have, by the place of one that it may not."""
+    inside = place[2:] if place[0] == "tables" else place
+    if place[0] == "tables" and len(inside) == 1:
+        return list(Table.model_fields)
+    model = Level if inside[0] == "factors" and len(inside) > 1 else Design
+    return [field.alias or name for name, field in model.model_fields.items()]

@@ -1,10 +1,11 @@
-"""Intervals of the adjusted Rand index by resampling spatial blocks, for all arms with the same draws.
+"""Intervals of what follows from a contingency table, by resampling spatial blocks, the same for all arms.
 
 Contingency tables add up over blocks, so a resample is a weighted sum of tables: no label is touched twice.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
@@ -15,7 +16,9 @@ from triptych.core.protocols import Codes, Vector
 DRAWS: Final = 500
 
 
-def block_tables(truth: Codes, guess: Codes, blocks: Codes) -> NDArray[np.float64]:
+def block_tables(
+    truth: Codes, guess: Codes, blocks: Codes, *, least: tuple[int, int] = (0, 0)
+) -> NDArray[np.float64]:
     """Contingency table of every block.
 
     Parameters
@@ -24,12 +27,15 @@ def block_tables(truth: Codes, guess: Codes, blocks: Codes) -> NDArray[np.float6
         Codes from 0, shape (n,).
     blocks
         Block of each observation from 0, shape (n,).
+    least
+        Classes and clusters that there are elsewhere, so that tables of several sections add up.
 
     Returns
     -------
     Shape (blocks, classes, clusters).
     """
-    shape = (int(blocks.max()) + 1, int(truth.max()) + 1, int(guess.max()) + 1)
+    sizes = (max(least[0], int(truth.max()) + 1), max(least[1], int(guess.max()) + 1))
+    shape = (int(blocks.max()) + 1, *sizes)
     flat = np.ravel_multi_index((blocks, truth, guess), shape)
     return np.bincount(flat, minlength=int(np.prod(shape))).reshape(shape).astype(np.float64)
 
@@ -68,6 +74,23 @@ def _pairs(count: NDArray[np.float64]) -> NDArray[np.float64]:
     return count * (count - 1) / 2
 
 
-def resampled(tables: NDArray[np.float64], draws: NDArray[np.float64]) -> Vector:
-    """Adjusted Rand index of each resample, shape (draws,)."""
-    return ari_of_tables(np.tensordot(draws, tables, axes=1))
+def accuracy_of_tables(tables: NDArray[np.float64]) -> Vector:
+    """Majority accuracy of each table, Σ_j max_i n_ij / n.
+
+    Parameters
+    ----------
+    tables
+        Shape (m, classes, clusters).
+    """
+    accuracy: Vector = tables.max(axis=1).sum(axis=1) / np.maximum(tables.sum(axis=(1, 2)), 1.0)
+    return accuracy
+
+
+OF_TABLES: Final[dict[str, Callable[[NDArray[np.float64]], Vector]]] = {
+    "ari": ari_of_tables, "majority-accuracy": accuracy_of_tables,
+}  # fmt: skip
+
+
+def resampled(tables: NDArray[np.float64], draws: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The table of each resample, shape (draws, classes, clusters)."""
+    return np.asarray(np.tensordot(draws, tables, axes=1))

@@ -7,21 +7,22 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from triptych.core import slots
-from triptych.core.protocols import Codes, Vector
+from triptych.core.protocols import Codes, Indices, Vector
 from triptych.core.randomness import generator
 from triptych.maths.bootstrap import group_interval, percentile_interval, spatial_blocks
 from triptych.metrics import registry as metrics
 from triptych.pipeline.scoring import MEAN
-from triptych.pipeline.study import Study
+from triptych.pipeline.study import STUDY, Study
 from triptych.studies.design import Design
 from triptych.studies.execute import Executed
-from triptych.studies.resampling import block_tables, draws_of, resampled
+from triptych.studies.resampling import OF_TABLES, block_tables, draws_of, resampled
 
-BY_BLOCKS: Final = "ari"  # the metric whose interval can be had from spatial blocks
+ALL: Final = "(all)"  # the sample of what was scored over the study
 FEWEST_DONORS: Final = 3
-Key = tuple[str, str]  # arm, k_from
+Key = tuple[str, str, str]  # arm, k_from, metric
 SUMMARY: Final = (
     "arm", "k_from", "metric", "value", "low", "high", "sd_seeds", "samples", "donors", "seeds", "k",
     "greater_is_better", "interval", "protocol",
@@ -48,19 +49,21 @@ def units(runs: pd.DataFrame) -> pd.DataFrame:
 def summary(executed: Executed, *, seed: int = 0) -> pd.DataFrame:
     """One row per arm, way to choose K, and metric: mean over sections of the mean over seeds.
 
-    The interval resamples donors where there are at least three, else, for the adjusted Rand index, blocks of
-    neighbouring spots within sections; else it is NaN. ``sd_seeds`` is the standard deviation, over seeds,
-    of the mean over sections.
+    The interval resamples donors where there are at least three, else, for metrics that follow from a table
+    of counts (`OF_TABLES`), blocks of neighbouring spots within sections; else it is NaN. ``sd_seeds`` is the
+    standard deviation, over seeds, of the mean over sections. What was scored over the study has all its
+    sections and donors.
     """
     rows, drawn = [], _by_blocks(executed, seed)
     for (arm, k_from, metric), part in units(executed.runs).groupby(["arm", "k_from", "metric"], sort=False):
         each = part.groupby(["sample", "donor"], sort=False)["value"].mean()
-        low, high, kind = _interval(each, drawn.get((str(arm), str(k_from))), str(metric), seed)
+        low, high, kind = _interval(each, drawn.get((str(arm), str(k_from), str(metric))), seed)
         by_seed = part.groupby("seed")["value"].mean()
+        samples = executed.study.samples if set(part["sample"]) == {ALL} else tuple(part["sample"].unique())
         rows.append({
             "arm": arm, "k_from": k_from, "metric": metric, "value": float(each.mean()), "low": low,
             "high": high, "sd_seeds": float(by_seed.std(ddof=1)) if len(by_seed) > 1 else np.nan,
-            "samples": len(each), "donors": each.index.get_level_values("donor").nunique(),
+            "samples": len(samples), "donors": len({executed.study.donors.get(name, "") for name in samples}),
             "seeds": len(by_seed), "k": float(part["k"].mean()),
             "greater_is_better": greater_is_better(str(metric)),
             "interval": kind, "protocol": part["protocol"].iloc[0],
@@ -68,51 +71,76 @@ def summary(executed: Executed, *, seed: int = 0) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(SUMMARY))
 
 
-def _interval(each: pd.Series, drawn: Vector | None, metric: str, seed: int) -> tuple[float, float, str]:
+def _interval(each: pd.Series, drawn: Vector | None, seed: int) -> tuple[float, float, str]:
     """Low, high, and what was resampled."""
     donors = each.index.get_level_values("donor").astype(str)
     if donors.nunique() >= FEWEST_DONORS and (donors != "").all():
         codes = np.unique(donors, return_inverse=True)[1]
         return (*group_interval(each.to_numpy(), codes, generator(seed, "0")), f"{donors.nunique()} donors")
-    if metric == BY_BLOCKS and drawn is not None:
+    if drawn is not None:
         return (*percentile_interval(drawn), "spatial blocks")
     return float("nan"), float("nan"), ""
 
 
 def _by_blocks(executed: Executed, seed: int) -> dict[Key, Vector]:
-    """Arm and k_from → resampled mean over sections and seeds, with the same draws for every arm."""
-    study = executed.study
-    if not study.has(slots.TRUTH):
+    """Arm, k_from and metric → resampled mean over seeds, with the same draws for every arm.
+
+    Of a metric that was scored over the study the tables of the sections are added up, of one that was scored
+    section by section its values are averaged.
+    """
+    study, runs = executed.study, units(executed.runs)
+    metrics = [name for name in OF_TABLES if name in set(runs["metric"])]
+    if not study.has(slots.TRUTH) or not metrics:
         return {}
-    sections = [_blocks(study, name) for name in study.samples]
+    pooled = {name: set(runs.loc[runs["metric"] == name, "sample"]) == {ALL} for name in metrics}
+    sections = [section for name in study.samples if (section := _blocks(study, name)) is not None]
+    draws = [
+        draws_of(int(blocks.max()) + 1, generator(seed, f"{position:x}"))
+        for position, (_, _, blocks) in enumerate(sections)
+    ]
     found: dict[Key, list[Vector]] = {}
-    for position, section in enumerate(sections):
-        if section is None:
-            continue
-        rows, truth, blocks = section
-        draws = draws_of(int(blocks.max()) + 1, generator(seed, f"{position:x}"))
-        for guess in executed.guesses:
-            tables = block_tables(truth, guess.codes[rows].astype(np.int64), blocks)
-            found.setdefault((guess.arm, guess.k_from), []).append(resampled(tables, draws))
+    for guess in executed.guesses if sections else []:
+        tables = _resampled(sections, draws, guess.codes.astype(np.int64))
+        for name in metrics:
+            of = OF_TABLES[name]
+            value = (
+                of(np.sum(tables, axis=0)) if pooled[name] else np.mean([of(one) for one in tables], axis=0)
+            )
+            found.setdefault((guess.arm, guess.k_from, name), []).append(value)
     return {key: np.mean(values, axis=0) for key, values in found.items()}
 
 
-def _blocks(study: Study, name: str) -> tuple[Codes, Codes, Codes] | None:
+def _resampled(
+    sections: list[tuple[Indices, Codes, Codes]], draws: list[NDArray[np.float64]], codes: Codes
+) -> list[NDArray[np.float64]]:
+    """The resampled tables of each section."""
+    least = (max(int(truth.max()) for _, truth, _ in sections) + 1, int(codes.max()) + 1)
+    return [
+        resampled(block_tables(truth, codes[rows], blocks, least=least), some)
+        for (rows, truth, blocks), some in zip(sections, draws, strict=True)
+    ]
+
+
+def _blocks(study: Study, name: str) -> tuple[Indices, Codes, Codes] | None:
     """Rows with known labels of a section, their labels and blocks; None where nothing is known."""
-    truth = study.codes(slots.TRUTH, name)[0]
+    rows = study.rows(name)
+    truth = study.codes(slots.TRUTH, STUDY)[0][rows]
     known = np.flatnonzero(truth >= 0)
     if not len(known):
         return None
-    return study.rows(name)[known], truth[known], spatial_blocks(study.places(name).um[known])
+    return rows[known], truth[known], spatial_blocks(study.places(name).um[known])
 
 
 def references(design: Design) -> dict[str, str]:
     """Arm → the arm that it is held against.
 
     With factors, the same arm at the first level of the last factor, and that one the study's reference; else
-    the study's reference, which is the first arm where none is named.
+    the study's reference, which is the first arm where none is named. In a table, the same arm in the column
+    that the table is held against.
     """
     levels = design.levels()
+    if design.tables:
+        return _of_tables(design)
     overall = design.reference or next(iter(levels))
     found = {}
     for arm, chosen in levels.items():
@@ -123,6 +151,18 @@ def references(design: Design) -> dict[str, str]:
             own = next(name for name, one in levels.items() if one == plain)
         found[arm] = overall if own == arm else own
     return {arm: reference for arm, reference in found.items() if arm != reference}
+
+
+def _of_tables(design: Design) -> dict[str, str]:
+    """Arm → the same arm in the plain column, of the first table that has one."""
+    found: dict[str, str] = {}
+    for table in design.tables.values():
+        arms = table.arms(design.settings)
+        for arm, chosen in arms.items():
+            plain = table.plain(chosen, arms)
+            if plain and plain != arm:
+                found.setdefault(arm, plain)
+    return found
 
 
 def pairs(executed: Executed, metric: str, against: Mapping[str, str], *, seed: int = 0) -> pd.DataFrame:
@@ -150,9 +190,9 @@ def pairs(executed: Executed, metric: str, against: Mapping[str, str], *, seed: 
             if not {arm, reference} <= set(table):
                 continue
             gap = (table[arm] - table[reference]).dropna()
-            both = drawn.get((str(arm), k_from)), drawn.get((reference, k_from))
+            both = drawn.get((str(arm), k_from, metric)), drawn.get((reference, k_from, metric))
             draws = both[0] - both[1] if both[0] is not None and both[1] is not None else None
-            low, high, kind = _interval(gap, draws, metric, seed)
+            low, high, kind = _interval(gap, draws, seed)
             rows.append({
                 "arm": arm, "reference": reference, "k_from": k_from, "metric": metric,
                 "difference": float(gap.mean()), "low": low, "high": high,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import pandas as pd
 
@@ -13,15 +13,34 @@ K_WORDS = {
 
 
 def conclusions(
-    summary: pd.DataFrame, pairs: pd.DataFrame, levels: Mapping[str, Mapping[str, str]], metric: str
+    summary: pd.DataFrame,
+    pairs: pd.DataFrame,
+    levels: Mapping[str, Mapping[str, str]],
+    metric: str,
+    *,
+    asked: Collection[str],
 ) -> list[str]:
-    """Sentences on the first metric: the best arm, and what each level adds to the plain one."""
+    """Sentences on the first metric: the best arm, and what each level adds to the plain one.
+
+    Parameters
+    ----------
+    summary
+        As `triptych.studies.summary.summary` gives it.
+    pairs
+        Arms against their references.
+    levels
+        Arm → factor → level.
+    metric
+        Which.
+    asked
+        The factors whose levels are compared.
+    """
     found = []
     for k_from, part in summary[summary["metric"] == metric].groupby("k_from", sort=False):
         found += _best(part, str(k_from), metric)
         gaps = pairs[pairs["k_from"] == k_from] if len(pairs) else pairs
         if len(gaps):
-            found += _gaps(gaps, levels)
+            found += _gaps(gaps, levels, asked)
     return found
 
 
@@ -35,22 +54,23 @@ def _best(part: pd.DataFrame, k_from: str, metric: str) -> list[str]:
     return [f"{words} the {extreme}mean {metric} is {best['value']:.3f}{span}: {best['arm']}."]
 
 
-def _gaps(gaps: pd.DataFrame, levels: Mapping[str, Mapping[str, str]]) -> list[str]:
-    """What each level of the last factor adds, over the levels of the others; or each arm by itself."""
-    last = [list(levels[arm].values())[-1] if levels.get(arm) else "" for arm in gaps["arm"]]
-    same = [
-        bool(levels.get(a)) and list(levels[a].values())[:-1] == list(levels[r].values())[:-1]
-        for a, r in zip(gaps["arm"], gaps["reference"], strict=True)
-    ]
-    if not any(same):
+def _gaps(gaps: pd.DataFrame, levels: Mapping[str, Mapping[str, str]], asked: Collection[str]) -> list[str]:
+    """What each level of a factor adds, over the levels of the others; or each arm by itself."""
+    grouped: dict[tuple[str, str], list[int]] = {}
+    for place, (arm, reference) in enumerate(zip(gaps["arm"], gaps["reference"], strict=True)):
+        one, plain = levels.get(arm, {}), levels.get(reference, {})
+        other = [factor for factor in {**one, **plain} if one.get(factor) != plain.get(factor)]
+        if len(other) == 1 and other[0] in asked:
+            grouped.setdefault((one[other[0]], plain[other[0]]), []).append(place)
+    if not grouped:
         return [_one(row) for _, row in gaps.iterrows()]
     told = []
-    for level, part in gaps[same].groupby(pd.Series(last, index=gaps.index)[same], sort=False):
-        plain = list(levels[part["reference"].iloc[0]].values())[-1]
+    for (level, plain_level), places in grouped.items():
+        part = gaps.iloc[places]
         counts = part["better"].value_counts()
-        better, worse, same_ = (counts.get(w, 0) for w in ("better", "worse", "not told apart"))
+        better, worse, same = (counts.get(w, 0) for w in ("better", "worse", "not told apart"))
         told.append(
-            f"{level} against {plain}: better in {better}, worse in {worse}, not told apart in {same_} "
+            f"{level} against {plain_level}: better in {better}, worse in {worse}, not told apart in {same} "
             f"of {len(part)} settings; mean difference {part['difference'].mean():+.3f}."
         )
     return told

@@ -1,0 +1,170 @@
+"""What clusterers by communities share: the graph of nearest neighbours, and a model that lets rows vote."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from threading import Lock
+from typing import Any, Final, Literal, TypeAlias
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from triptych.clusterers.door import check_like, check_rows
+from triptych.core.errors import DataError
+from triptych.core.models import Saved
+from triptych.core.protocols import Codes, Matrix
+from triptych.maths.graphs import jaccard, nearest_rows
+from triptych.maths.threads import one_thread
+
+ROWS: Final = 4096  # rows that vote at once
+_lock = Lock()  # igraph has one random number generator for the process
+
+EdgeWeights: TypeAlias = Literal["jaccard", "one"]
+
+
+def check_parameters(resolution: float, neighbours: int, k: int) -> None:
+    """Refuse parameters out of range.
+
+    Raises
+    ------
+    ValueError
+        With the first at fault.
+    """
+    if not resolution > 0:
+        raise ValueError("resolution must be above 0")
+    if neighbours < 1:
+        raise ValueError("neighbours must be at least 1")
+    if k < 0:
+        raise ValueError("k must not be negative; 0 lets the resolution decide")
+
+
+def check_community_rows(clusterer: str, x: Matrix, k: int) -> None:
+    """Refuse rows that make no graph, and more communities than rows.
+
+    Parameters
+    ----------
+    clusterer
+        Its name, to open the message.
+    x
+        Shape (n, d).
+    k
+        Number of communities wanted; 0 for any.
+
+    Raises
+    ------
+    DataError
+        With what there is.
+    """
+    check_rows(clusterer, x)
+    if len(x) < 2:
+        raise DataError(f"{clusterer}: one observation has no neighbours.", "Keep more observations.")
+    if k > len(x):
+        raise DataError(
+            f"{clusterer}: {k} clusters cannot be made of {len(x)} observations.",
+            f"Set k to at most {len(x)}, or keep more observations.",
+        )
+
+
+def neighbour_graph(x: Matrix, neighbours: int, weights: EdgeWeights) -> tuple[Any, list[float]]:
+    """The graph in which each row is joined to its exact nearest ones, and the weights of its edges.
+
+    Parameters
+    ----------
+    x
+        Shape (n, d).
+    neighbours
+        Nearest rows joined to each, itself excluded; fewer when there are not so many.
+    weights
+        ``jaccard``: the share of neighbours that both ends have; ``one``: all alike.
+
+    Returns
+    -------
+    An igraph graph of n nodes without directions, and one weight for each edge.
+    """
+    import igraph
+
+    with one_thread():
+        nearest = nearest_rows(x, min(neighbours, len(x) - 1))
+    edges = sp.csr_matrix(nearest.maximum(nearest.T)) if weights == "one" else jaccard(nearest)
+    upper = sp.triu(edges, k=1, format="coo")
+    graph = igraph.Graph(n=len(x), edges=np.stack([upper.row, upper.col], axis=1))
+    return graph, upper.data.tolist()
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Let igraph draw from a generator of our own, then from Python's as it does by default."""
+    import igraph
+
+    with _lock:
+        igraph.set_random_number_generator(random.Random(seed))  # noqa: S311
+        try:
+            yield
+        finally:
+            igraph.set_random_number_generator(random)
+
+
+@dataclass(frozen=True, eq=False)
+class FittedCommunities(Saved):
+    """The rows of a fit and the community of each.
+
+    Parameters
+    ----------
+    component
+        With which parameters.
+    space
+        Shape (n, d).
+    labels
+        Codes, shape (n,).
+    """
+
+    component: Any
+    space: NDArray[np.float32]
+    labels: Codes
+
+    def __post_init__(self) -> None:
+        if self.space.ndim != 2 or self.labels.shape != (len(self.space),):
+            raise ValueError(f"labels of shape {self.labels.shape} do not fit a space of {self.space.shape}")
+
+    def apply(self, x: Matrix) -> Codes:
+        """Give each row to the community that most of its nearest rows of the fit belong to.
+
+        This classifies by the communities of the fit and finds no new ones: rows like none of the fit go
+        to whichever is nearest, and a row of the fit may leave a community that its neighbours are not in.
+        On a tie the community of the nearest row among the tied wins.
+
+        Parameters
+        ----------
+        x
+            Shape (n, d).
+
+        Returns
+        -------
+        Codes of the fit, shape (n,).
+
+        Raises
+        ------
+        DataError
+            When values are not finite or the columns are not as many as in the fit.
+        """
+        from sklearn.neighbors import NearestNeighbors
+
+        check_like(type(self.component).__name__.lower(), x, self.space.shape[1])
+        count = min(self.component.neighbours, len(self.space))
+        blocks = []
+        with one_thread():
+            model = NearestNeighbors(n_neighbors=count).fit(self.space)
+            for start in range(0, len(x), ROWS):
+                rows = np.asarray(x[start : start + ROWS], np.float32)
+                blocks.append(_elected(self.labels[model.kneighbors(rows, return_distance=False)]))
+        return np.concatenate(blocks)
+
+
+def _elected(labels: Codes) -> Codes:
+    """The most frequent label of each row of (n, k), the leftmost of those that tie."""
+    votes = (labels[:, :, None] == labels[:, None, :]).sum(axis=2)
+    return np.asarray(np.take_along_axis(labels, votes.argmax(axis=1)[:, None], axis=1)[:, 0])

@@ -13,12 +13,12 @@ from anndata import AnnData
 
 from triptych.core.checks import Faults, listing
 from triptych.core.errors import DataError, TriptychWarning
+from triptych.readers.cells import described, placed
 from triptych.readers.cosmx_counts import IDS, cell_ids, read_expression
 from triptych.readers.cosmx_scale import AREA_PX, AREA_UM2, scale_of_areas, scale_of_fovs
 from triptych.readers.delimited import ENDINGS, find, need_columns, read_frame
 from triptych.readers.joining import choose, gather
 from triptych.readers.layouts import ReadOptions
-from triptych.readers.cells import described, placed
 from triptych.readers.sections import About, section
 
 COUNTS, CELLS, FIELDS = "_exprMat_file", "_metadata_file", "_fov_positions_file"

@@ -15,10 +15,10 @@ from triptych.core.checks import Faults
 from triptych.core.errors import DataError, TriptychWarning
 from triptych.core.protocols import Matrix
 from triptych.readers.affine import UNEVEN, read_affine, scale, transform, unevenness
+from triptych.readers.cells import described, placed
 from triptych.readers.delimited import find, need_columns, read_counts, read_frame
 from triptych.readers.joining import choose, gather
 from triptych.readers.layouts import ReadOptions
-from triptych.readers.cells import described, placed
 from triptych.readers.merscope_polygons import BOUNDARIES, centres
 from triptych.readers.pictures import SUFFIXES
 from triptych.readers.sections import About, section

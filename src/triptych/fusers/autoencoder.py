@@ -69,6 +69,7 @@ class Autoencoder:
 
     revision: ClassVar[int] = 1
     random: ClassVar[bool] = True
+    encodes: ClassVar[bool] = True
     cite: ClassVar[str] = "10.1126/science.1127647"
 
     def __post_init__(self) -> None:

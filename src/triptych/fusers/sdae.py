@@ -76,6 +76,7 @@ class Sdae:
 
     revision: ClassVar[int] = 1
     random: ClassVar[bool] = True
+    encodes: ClassVar[bool] = True
     cite: ClassVar[str] = "10.5555/1756006.1953039"
 
     def __post_init__(self) -> None:

@@ -188,7 +188,7 @@ def _check_encoder(one: PlannedStep, planned: Sequence[PlannedStep]) -> None:
             f"Step {one.index} is over {one.over}, its encoder was fitted over {source.over}.",
             "Say the same over: in both.",
         )
-    if not source.fits:
+    if not getattr(source.units[0].component, "encodes", False):
         raise RecipeError(
             f"{source.step.use} learns no encoder.", "Name a slot that autoencoder or sdae wrote."
         )

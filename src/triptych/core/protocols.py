@@ -134,7 +134,8 @@ class Aligner(Protocol):
 class Fuser(Protocol):
     """Views by role, each (n, d), and their places → one (n, d).
 
-    A fuser whose model has an encoder that a clusterer may start from declares ``encodes: ClassVar[bool] = True``.
+    A fuser whose model has an encoder that a clusterer may start from declares
+    ``encodes: ClassVar[bool] = True``.
     """
 
     def fuse(self, views: Mapping[str, Array], places: Places, rng: np.random.Generator) -> Matrix: ...

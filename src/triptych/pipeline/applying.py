@@ -63,7 +63,7 @@ def apply(chain: Chain, table: AnnData, *, data: str = "", command: str = "") ->
     study = Study(table)
     data_identity = study.identity
     for link in chain.links:
-        _require(link, study, {x.step.writes for x in chain.links})
+        _require(link, study, {slot for x in chain.links for slot in (x.step.writes, x.step.also)})
     steps = [_linked(chain, link, study) for link in track(chain.links, "apply", len(chain.links))]
     scored, tables = _judged(chain, study, steps)
     record = RunRecord(

@@ -423,3 +423,42 @@ def test_castle_tables_has_every_cell_of_the_papers_tables():
     dec = {arm for arm, one in arms.items() if one["clustering"].startswith("DEC")}
     assert {arms[arm]["reduction"] for arm in dec} == {"autoencoder", "SDAE"}
     assert len(dec) == 4
+
+
+FIRST = """\
+name: firsts
+seeds: [0]
+leave_out_missing: true
+metric: ari
+before:
+  - {do: encode, use: pca, with: {components: 4}, to: "obsm:X_rna.pca"}
+tables:
+  one:
+    columns: clustering
+    first: view
+    factors:
+      view:
+        image: [{do: fuse, use: concat, views: {x: "obsm:X_img.none"}, to: "obsm:X_fused"}]
+        genes: [{do: fuse, use: concat, views: {x: "obsm:X_rna.pca"}, to: "obsm:X_fused"}]
+        genes again: [{do: fuse, use: concat, views: {y: "obsm:X_rna.pca"}, to: "obsm:X_fused"}]
+      clustering:
+        few: [{do: cluster, use: kmeans, x: "obsm:X_fused", with: {k: 2}, to: "obs:domain"}]
+        more: [{do: cluster, use: kmeans, x: "obsm:X_fused", with: {k: 3}, to: "obs:domain"}]
+after:
+  - {do: score, use: ari, guess: "obs:domain", over: study}
+"""
+
+
+def test_of_a_factor_the_first_level_that_the_data_have_is_kept(make_table):
+    design = parse_design(FIRST, "firsts")
+    found = present(design, design.recipes(), Study(make_table()))
+    assert list(found.recipes) == ["genes · few", "genes · more"]
+    assert any("image" in note and "X_img.none" in note for note in found.notes)
+    table = make_table()
+    table.obsm["X_img.none"] = np.arange(len(table) * 2.0).reshape(-1, 2)
+    assert list(present(design, design.recipes(), Study(table)).recipes) == ["image · few", "image · more"]
+
+
+def test_the_first_of_an_unknown_factor_is_told():
+    with pytest.raises(RecipeError, match="first: there is no factor views. Did you mean view?"):
+        parse_design(FIRST.replace("first: view", "first: views"), "firsts")

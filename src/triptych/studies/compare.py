@@ -85,7 +85,7 @@ def finish(
     check(design, recipes)
     table = read(data, reading)
     study = Study(table)
-    found, missing = present(design, recipes, study) if design.leave_out_missing else (recipes, [])
+    found, missing = present(design, recipes, study)
     if out is not None:
         output.claim(out, f"study {design.name}", study.identity)
     folds = pd.DataFrame()
@@ -138,6 +138,7 @@ def _layout(design: Design, name: str, levels: Mapping[str, Mapping[str, str]]) 
     """How the arms that ran stand in a table."""
     table = design.tables[name]
     arms = {arm: one for arm, one in table.arms(design.settings).items() if arm in levels}
+    arms = {arm: one for arm, one in arms.items() if arm in table.among(arms)}
     return Layout(
         name=name,
         title=design.told(table.title) or name,

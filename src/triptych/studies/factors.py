@@ -48,7 +48,8 @@ class Table(BaseModel):
 
     The levels of the factor ``columns`` stand side by side, those of ``rows`` (the others, unless another
     order is given) down, for each of the ``metrics``. ``leave_out`` holds levels that do not go together.
-    ``against`` is the level of ``columns`` that the others are compared with, the first by default.
+    ``against`` is the level of ``columns`` that the others are compared with, the first by default. Of the
+    factor ``first`` only the first level that these data have is kept.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -61,6 +62,7 @@ class Table(BaseModel):
     metrics: tuple[str, ...] = ()
     leave_out: tuple[tuple[str, ...], ...] = ()
     against: str = ""
+    first: str = ""
 
     @model_validator(mode="after")
     def _names(self) -> Table:
@@ -72,6 +74,8 @@ class Table(BaseModel):
         elif self.against and self.against not in self.factors[columns]:
             hint = nearest(self.against, self.factors[columns])
             faults.append(f"against: {columns} has no level {self.against}. {hint}")
+        if self.first and self.first not in self.factors:
+            faults.append(f"first: there is no factor {self.first}. {nearest(self.first, self.factors)}")
         if self.rows and sorted(self.rows) != sorted(others):
             faults.append(f"rows: name each factor but columns once: {', '.join(others)}.")
         faults += [
@@ -96,6 +100,13 @@ class Table(BaseModel):
 
     def _left_out(self, chosen: Mapping[str, str]) -> bool:
         return any(set(together) <= set(chosen.values()) for together in self.leave_out)
+
+    def among(self, arms: Mapping[str, Mapping[str, str]]) -> set[str]:
+        """Of arms that can run, those that the table keeps: of ``first`` the first level that any has."""
+        if not self.first:
+            return set(arms)
+        level = next((n for n in self.factors[self.first] if n in {a[self.first] for a in arms.values()}), "")
+        return {name for name, arm in arms.items() if arm[self.first] == level}
 
     def plain(self, arm: Mapping[str, str], arms: Mapping[str, Mapping[str, str]]) -> str:
         """The arm that one is held against: the same but for its column; empty when there is none."""

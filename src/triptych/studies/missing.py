@@ -57,7 +57,9 @@ def _fault(component: Any, stain: Any) -> TriptychError | None:
 
 
 def present(design: Design, recipes: Mapping[str, Recipe], study: Study) -> Present:
-    """Leave out the arms whose data, weights or packages are not there.
+    """Leave out the arms that no table keeps and, where the study says so, those that lack something.
+
+    What may be lacking are data, weights and packages.
 
     Parameters
     ----------
@@ -74,14 +76,26 @@ def present(design: Design, recipes: Mapping[str, Recipe], study: Study) -> Pres
         The first reason, when no arm is left.
     """
     asked, faults = Asked(), {}
-    for arm, recipe in recipes.items():
+    for arm, recipe in recipes.items() if design.leave_out_missing else ():
         fault = fault_of(pruned(recipe), study, asked)
         if fault is not None:
             faults[arm] = fault
-    kept = {arm: recipe for arm, recipe in recipes.items() if arm not in faults}
-    if not kept:
+    able = [arm for arm in recipes if arm not in faults]
+    if not able:
         raise next(iter(faults.values()))
-    return Present(kept, notes(faults, design.levels()))
+    kept = wanted(design, able)
+    return Present({arm: recipes[arm] for arm in able if arm in kept}, notes(faults, design.levels()))
+
+
+def wanted(design: Design, able: Iterable[str]) -> set[str]:
+    """Of the arms that can run, those that some table keeps; all of them where there are no tables."""
+    if not design.tables:
+        return set(able)
+    kept: set[str] = set()
+    for table in design.tables.values():
+        arms = table.arms(design.settings)
+        kept |= table.among({arm: arms[arm] for arm in able if arm in arms})
+    return kept
 
 
 def fault_of(recipe: Recipe, study: Study, asked: Asked) -> TriptychError | None:

@@ -6,7 +6,15 @@ import pytest
 from triptych.metrics import registry
 from triptych.metrics.controls import constant, oracle, shuffled
 
-TRUTH = [name for name in registry if registry.find(name).against == "truth"]
+# Of these chance has no value of its own: what the known labels themselves get, and one cluster of three types.
+OF_TYPES = {
+    "majority-accuracy": (1, 1 / 3),
+    "hungarian-accuracy": (1, 1 / 3),
+    "macro-recall": (1, 1 / 3),
+    "label-entropy": (0, np.log(3)),
+    "types-found": (5, 1),
+}
+TRUTH = [name for name in registry if registry.find(name).against == "truth" and name not in OF_TYPES]
 
 
 def test_shuffling_keeps_sizes_and_the_original(rng):
@@ -32,6 +40,18 @@ def test_floor_and_ceiling(name, rng):
 def test_one_cluster_of_all(name):
     value = registry.make(name).score(np.arange(60) % 3, constant(60))
     assert value == pytest.approx(1 if name == "completeness" else 0)
+
+
+@pytest.mark.parametrize("name", OF_TYPES)
+def test_metrics_of_types_rank_the_controls(name, rng):
+    truth = np.repeat(np.arange(5), [300, 150, 100, 40, 10])
+    metric, (ceiling, one_cluster) = registry.make(name), OF_TYPES[name]
+    noisy = np.where(rng.uniform(size=600) < 0.5, rng.integers(0, 5, 600), truth)
+    best, middle, worst = (metric.score(truth, g) for g in (oracle(truth), noisy, shuffled(truth, rng)))
+    assert best == pytest.approx(ceiling)
+    sign = 1 if metric.greater_is_better else -1
+    assert sign * best > sign * middle > sign * worst
+    assert metric.score(np.arange(60) % 3, constant(60)) == pytest.approx(one_cluster)
 
 
 def test_silhouette_of_the_truth_is_above_chance(rng):

@@ -6,7 +6,7 @@ import pytest
 from triptych.metrics import registry
 from triptych.metrics.controls import constant, oracle, shuffled
 
-# Of these chance has no value of its own: what the known labels themselves get, and one cluster of three types.
+# Chance has no fixed value here: what the known labels get, and what one cluster of three types gets.
 OF_TYPES = {
     "majority-accuracy": (1, 1 / 3),
     "hungarian-accuracy": (1, 1 / 3),

@@ -2,6 +2,7 @@ import os
 import warnings
 from pathlib import Path
 
+import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
@@ -118,3 +119,13 @@ def test_mouse_ileum_and_starmap():
     assert star.obs["sample"].value_counts(sort=False).to_list() == [1049, 1053, 1088]
     assert star.n_vars == 166
     assert list(star.obs.truth.cat.categories) == ["1", "2", "3", "4"]
+
+
+def test_a_column_of_several_types_can_be_written(tmp_path):
+    (tmp_path / "counts.csv").write_text("cell,G1,G2\nc1,1,2\nc2,3,0\nc3,1,1\n")
+    (tmp_path / "cells.csv").write_text("cell,x,y,note,kept\nc1,0,1,5,True\nc2,1,1,five,\nc3,2,1,7,False\n")
+    table = read(tmp_path)
+    table.write_h5ad(tmp_path / "written.h5ad")
+    again = ad.read_h5ad(tmp_path / "written.h5ad")
+    assert again.obs["note"].astype(str).tolist() == ["5", "five", "7"]
+    assert again.obs["kept"].isna().tolist() == [False, True, False]

@@ -57,12 +57,5 @@ def placed(name: str, ids: pd.Index, places: pd.Index, tables: tuple[str, str]) 
 
 
 def described(cells: pd.DataFrame) -> pd.DataFrame:
-    """The columns that hold anything; one of several types becomes text, as no other can be written."""
-    found = cells.dropna(axis=1, how="all").copy()
-    for column in found.select_dtypes(object).columns:
-        kind = pd.api.types.infer_dtype(found[column], skipna=True)
-        if kind == "boolean":
-            found[column] = found[column].astype("boolean")
-        elif kind != "string":
-            found[column] = found[column].astype(str).where(found[column].notna())
-    return found
+    """The columns that hold anything."""
+    return cells.dropna(axis=1, how="all").copy()

@@ -156,10 +156,21 @@ def _complete_obs(table: AnnData) -> None:
     for column in {"array_row", "array_col"} & set(obs.columns):
         place = pd.to_numeric(obs[column].astype(object))
         obs[column] = place.astype("Int64" if place.isna().any() else np.int64)
+    _complete_types(obs)
     if len(samples) > 1:
         prefix = obs["sample"].astype(str) + "_"
         done = [name.startswith(start) for name, start in zip(obs.index, prefix, strict=True)]
         table.obs_names = pd.Index(np.where(done, obs.index, prefix.to_numpy() + obs.index))
+
+
+def _complete_types(obs: pd.DataFrame) -> None:
+    """A column of several types becomes text, as no other can be written to a file."""
+    for column in obs.select_dtypes(object).columns:
+        kind = pd.api.types.infer_dtype(obs[column], skipna=True)
+        if kind == "boolean":
+            obs[column] = obs[column].astype("boolean")
+        elif kind != "string":
+            obs[column] = obs[column].astype(str).where(obs[column].notna())
 
 
 def _complete_places(table: AnnData) -> None:

@@ -146,12 +146,6 @@ def _stack_obs(sections: Sequence[AnnData]) -> pd.DataFrame:
     """Columns of all sections; missing where a section has no such column."""
     obs: pd.DataFrame = pd.concat([section.obs for section in sections], join="outer")
     obs.index = pd.Index([f"{s}_{i}" for s, i in zip(obs["sample"].astype(str), obs.index, strict=True)])
-    for column in obs.select_dtypes(object).columns:
-        kind = pd.api.types.infer_dtype(obs[column], skipna=True)
-        if kind == "boolean":
-            obs[column] = obs[column].astype("boolean")
-        elif kind != "string":  # of several types: only text can be written to a file
-            obs[column] = obs[column].astype(str).where(obs[column].notna())
     return obs
 
 

@@ -1,21 +1,62 @@
-"""As many communities as are wanted, by the resolution that gives them."""
+"""Communities at a given resolution, or as many as are wanted, by the resolution that gives them."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
+from triptych.clusterers.communities import check_community_rows, neighbour_graph, seeded
 from triptych.core.errors import TriptychWarning
-from triptych.core.protocols import Codes
+from triptych.core.protocols import Codes, Matrix
 from triptych.core.randomness import seed_from
 
 TRIES: Final = 25  # resolutions tried
 FACTOR: Final = 4.0  # from one resolution to the next, until one gives too few and one too many
 RANGE: Final = (1e-4, 1e6)  # where the search gives up: beyond, nothing merges or falls apart any more
 Communities = Callable[[float, int], Codes]  # resolution, seed → the community of each row
+Partition = Callable[[Any, list[float], float], Any]  # graph, weights, resolution → igraph's clustering
+
+
+def communities_of(
+    clusterer: str, component: Any, x: Matrix, partition: Partition, rng: np.random.Generator
+) -> Codes:
+    """Communities of the rows' graph, at the component's resolution or as many as its ``k``.
+
+    Parameters
+    ----------
+    clusterer
+        Its name, for messages.
+    component
+        `Leiden` or `Louvain`: its ``neighbours``, ``weights``, ``resolution`` and ``k`` are read.
+    x
+        Shape (n, d).
+    partition
+        The algorithm.
+    rng
+        Seeds the order in which nodes are visited.
+
+    Returns
+    -------
+    Community of each row, shape (n,).
+
+    Raises
+    ------
+    DataError
+        When values are not finite, or there are fewer than two rows or than ``k``.
+    """
+    check_community_rows(clusterer, x, component.k)
+    graph, weights = neighbour_graph(x, component.neighbours, component.weights)
+
+    def communities(resolution: float, seed: int) -> Codes:
+        with seeded(seed):
+            return np.array(partition(graph, weights, resolution).membership)
+
+    if component.k:
+        return counted(clusterer, communities, component.k, component.resolution, rng)
+    return communities(component.resolution, seed_from(rng))
 
 
 def counted(
@@ -65,7 +106,7 @@ def counted(
             f"{clusterer}: no resolution tried gives {k} clusters; there are {best_count}, "
             f"at resolution {best_at:.3g}."
         )
-        warnings.warn(text, TriptychWarning, stacklevel=4)
+        warnings.warn(text, TriptychWarning, stacklevel=5)
     return best
 
 

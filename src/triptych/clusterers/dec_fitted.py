@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -11,10 +10,9 @@ from numpy.typing import NDArray
 
 from triptych.clusterers.door import check_like
 from triptych.core.protocols import Codes, Indices, Matrix, Vector
-from triptych.maths.threads import one_thread
+from triptych.maths.threads import threads_for
 from triptych.nets.autoencoder_saved import WithEncoder
 
-SMALL = 50_000  # observations below which a study is fitted in one thread, so that it never depends on them
 PART = 8192  # rows compared with all centres at once
 
 
@@ -120,8 +118,3 @@ class FittedDec(WithEncoder):
 def _nearest(z: Matrix, centres: Matrix) -> Codes:
     square = ((z[:, None] - centres) ** 2).sum(axis=2)
     return np.asarray(square.argmin(axis=1))
-
-
-def threads_for(n: int) -> AbstractContextManager[None]:
-    """One thread for small studies, whose result then depends on the seed alone; else as many as given."""
-    return one_thread() if n < SMALL else nullcontext()

@@ -4,23 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
-from triptych.clusterers.communities import (
-    EdgeWeights,
-    FittedCommunities,
-    check_community_rows,
-    check_parameters,
-    neighbour_graph,
-    seeded,
-)
-from triptych.clusterers.communities_count import counted
+from triptych.clusterers.communities import EdgeWeights, FittedCommunities, check_parameters
+from triptych.clusterers.communities_count import communities_of
 from triptych.clusterers.door import by_size
 from triptych.core.models import Fit
 from triptych.core.protocols import Codes, Matrix
-from triptych.core.randomness import seed_from
 
 
 @dataclass(frozen=True)
@@ -96,24 +88,16 @@ class Leiden:
         DataError
             When values are not finite, or there are fewer than two rows or than ``k``.
         """
-        check_community_rows("leiden", x, self.k)
-        graph, weights = neighbour_graph(x, self.neighbours, self.weights)
 
-        def communities(resolution: float, seed: int) -> Codes:
-            with seeded(seed):
-                found = graph.community_leiden(
-                    objective_function="modularity",
-                    weights=weights,
-                    resolution=resolution,
-                    n_iterations=self.iterations or -1,
-                )
-            return np.array(found.membership)
+        def partition(graph: Any, weights: list[float], resolution: float) -> Any:
+            return graph.community_leiden(
+                objective_function="modularity",
+                weights=weights,
+                resolution=resolution,
+                n_iterations=self.iterations or -1,
+            )
 
-        if self.k:
-            codes = counted("leiden", communities, self.k, self.resolution, rng)
-        else:
-            codes = communities(self.resolution, seed_from(rng))
-        value = by_size(codes)
+        value = by_size(communities_of("leiden", self, x, partition, rng))
         return Fit(value, FittedLeiden(self, np.array(x, np.float32), value))
 
     def restore(self, folder: Path) -> FittedLeiden:

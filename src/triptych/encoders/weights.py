@@ -13,6 +13,7 @@ The hub's local cache is looked at first, and nothing else is where ``HF_HUB_OFF
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import struct
 from functools import lru_cache
@@ -91,6 +92,23 @@ def fingerprint(*paths: Path) -> str:
     """
     digests = [_digest(str(path.resolve()), path.stat().st_mtime_ns, path.stat().st_size) for path in paths]
     return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
+
+
+def mapping(path: Path) -> dict[str, Any]:
+    """Names and values in a file of JSON.
+
+    Raises
+    ------
+    WeightsError
+        When it is damaged, or holds something else.
+    """
+    try:
+        held = json.loads(path.read_text("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise WeightsError(f"{path} is not JSON: {error}.", "Get the file again.") from error
+    if not isinstance(held, dict):
+        raise WeightsError(f"{path} should hold names and values.", "Get the file again.")
+    return held
 
 
 def read(path: Path) -> dict[str, Tensor]:

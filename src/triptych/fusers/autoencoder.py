@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-import numpy as np
-
-from triptych.core.models import Fit
-from triptych.core.protocols import Array, Matrix, Places
-from triptych.fusers.balance import check_weights
-from triptych.fusers.encoded import FittedEncoder, Scale, check_network, fit_encoder
+from triptych.fusers.encoding import Encoding
 
 
 @dataclass(frozen=True)
-class Autoencoder:
+class Autoencoder(Encoding):
     """Encode the views, side by side, so that they can be given back from a code of few dimensions.
 
     Encoder d – hidden – latent with ReLU between the layers and a linear code; the decoder mirrors it. The
@@ -55,93 +48,5 @@ class Autoencoder:
     A sparse view stays sparse: rows are made dense a batch at a time.
     """
 
-    latent: int = 32
-    hidden: tuple[int, ...] = (500, 500, 2000)
-    standardise: bool = True
-    balance: bool = False
-    weights: dict[str, float] = field(default_factory=dict, hash=False)
-    clip: float = 10.0
-    epochs: int = 10
-    least_steps: int = 500
-    batch: int = 256
-    optimiser: Literal["adam", "sgd"] = "adam"
-    lr: float = 1e-3
-
-    revision: ClassVar[int] = 1
-    random: ClassVar[bool] = True
-    encodes: ClassVar[bool] = True
     cite: ClassVar[str] = "10.1126/science.1127647"
-
-    def __post_init__(self) -> None:
-        check_weights(self.weights)
-        check_network(
-            hidden=self.hidden,
-            latent=self.latent,
-            epochs=self.epochs,
-            least_steps=self.least_steps,
-            batch=self.batch,
-            lr=self.lr,
-            clip=self.clip,
-        )
-
-    def fuse(self, views: Mapping[str, Array], places: Places, rng: np.random.Generator) -> Matrix:
-        """Learn to encode the views, and encode them.
-
-        Parameters
-        ----------
-        views
-            By role, each of shape (n, d), dense or CSR.
-        places
-            Where the n observations lie; only their number matters.
-        rng
-            Draws weights and batches.
-
-        Returns
-        -------
-        Single precision, shape (n, latent).
-
-        Raises
-        ------
-        DataError
-            When views do not fit together, or nothing in them varies.
-        NumericsError
-            When the loss is not finite.
-        """
-        return self.fit(views, places, rng).value
-
-    def fit(
-        self, views: Mapping[str, Array], places: Places, rng: np.random.Generator
-    ) -> Fit[Matrix, FittedEncoder]:
-        """Learn to encode the views, and keep the encoder.
-
-        Parameters
-        ----------
-        views, places, rng
-            As for `fuse`.
-
-        Raises
-        ------
-        DataError
-            When views do not fit together, or nothing in them varies.
-        NumericsError
-            When the loss is not finite.
-        """
-        from triptych.nets.autoencoder import Settings
-
-        settings = Settings(
-            hidden=self.hidden,
-            latent=self.latent,
-            corruption=0.0,
-            pretraining=0,
-            epochs=self.epochs,
-            least_steps=self.least_steps,
-            batch=self.batch,
-            optimiser=self.optimiser,
-            lr=self.lr,
-        )
-        scale = Scale(self.standardise, self.balance, self.weights, self.clip)
-        return fit_encoder("autoencoder", views, places, rng, scale=scale, settings=settings)
-
-    def restore(self, folder: Path) -> FittedEncoder:
-        """Read the model that was saved in a folder."""
-        return FittedEncoder.load(folder)
+    fuser: ClassVar[Literal["autoencoder"]] = "autoencoder"

@@ -103,6 +103,13 @@ def column_variance(view: Array) -> Vector:
     return np.asarray(view.var(axis=0), np.float64)
 
 
+def largest(view: Array) -> Vector:
+    """Largest absolute value of each column of a dense or sparse view, shape (d,)."""
+    if sp.issparse(view):
+        return np.asarray(abs(sp.csr_matrix(view)).max(axis=0).toarray().ravel(), np.float64)
+    return np.asarray(np.abs(view).max(axis=0), np.float64)
+
+
 def factors(views: Mapping[str, Array], weights: Mapping[str, float], *, balance: bool) -> dict[str, float]:
     """By what to multiply each view.
 

@@ -8,7 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from triptych.core.protocols import Array, Vector
-from triptych.fusers.balance import column_variance
+from triptych.fusers.balance import column_variance, largest
 
 
 def column_scales(
@@ -36,7 +36,7 @@ def column_scales(
     for role in sorted(views):
         variance = column_variance(views[role])
         # Rounding leaves a constant column a variance of about 1e-32 of its squared size.
-        flat = variance <= (1e-12 * _largest(views[role])) ** 2
+        flat = variance <= (1e-12 * largest(views[role])) ** 2
         deviation = np.sqrt(np.where(flat, 1.0, variance)) if standardise else 1.0
         scale = np.where(flat, 0.0, 1 / deviation)
         if balance and len(views) > 1:
@@ -51,13 +51,6 @@ def side_by_side(views: Mapping[str, Array], scales: Mapping[str, Vector]) -> Ar
         scaled = [sp.csr_matrix(views[role]) @ sp.diags(scale) for role, scale in scales.items()]
         return sp.csr_matrix(sp.hstack(scaled, format="csr", dtype=np.float64))
     return np.hstack([np.asarray(views[role], np.float64) * scale for role, scale in scales.items()])
-
-
-def _largest(view: Array) -> Vector:
-    """Largest absolute value of each column, shape (d,)."""
-    if sp.issparse(view):
-        return np.asarray(abs(sp.csr_matrix(view)).max(axis=0).toarray().ravel(), np.float64)
-    return np.asarray(np.abs(view).max(axis=0), np.float64)
 
 
 def check_scales(scale: Mapping[str, Vector], roles: Mapping[str, int]) -> None:

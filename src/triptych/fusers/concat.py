@@ -13,7 +13,7 @@ import scipy.sparse as sp
 from triptych.core.errors import DataError
 from triptych.core.models import Fit, Saved
 from triptych.core.protocols import Array, Matrix, Places, Vector
-from triptych.fusers.balance import check_roles, check_views, check_weights
+from triptych.fusers.balance import check_roles, check_views, check_weights, largest
 from triptych.maths.counts import mean_variance
 
 LARGEST_GB: Final = 8.0  # of the matrix that sparse views become
@@ -116,9 +116,7 @@ class Concat:
         mean, variance = _moments(view)
         deviation = np.sqrt(variance)
         # Rounding leaves a constant column a deviation of about 1e-16 of its size.
-        largest = abs(view).max(axis=0)
-        largest = largest.toarray().ravel() if sp.issparse(largest) else np.asarray(largest)
-        return mean, np.where(deviation <= 1e-12 * largest, 0.0, deviation)
+        return mean, np.where(deviation <= 1e-12 * largest(view), 0.0, deviation)
 
     def _factor(self, role: str, views: Mapping[str, Array], deviation: Vector) -> float:
         """By what a view is multiplied; a standardised column that is not constant has variance 1."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -15,14 +14,12 @@ from triptych.core.models import Fit
 from triptych.core.protocols import Array, Matrix, Places, Vector
 from triptych.core.randomness import torch_generator
 from triptych.fusers.balance import check_roles, check_views
-from triptych.maths.threads import one_thread
+from triptych.maths.threads import threads_for
 from triptych.nets.autoencoder_inputs import Inputs, moments, scaled
 from triptych.nets.autoencoder_saved import WithEncoder
 
 if TYPE_CHECKING:
     from triptych.nets.autoencoder import Settings
-
-SMALL = 50_000  # observations below which a study is fitted in one thread, so that it never depends on them
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,29 +177,3 @@ def fit_encoder(
         losses=tuple(losses),
     )
     return Fit(model.apply(views, places), model)
-
-
-def threads_for(n: int) -> AbstractContextManager[None]:
-    """One thread for small studies, whose result then depends on the seed alone; else as many as given.
-
-    A product of given threads gives the same bits each time, and other bits than one of more threads.
-    """
-    return one_thread() if n < SMALL else nullcontext()
-
-
-def check_network(
-    *, hidden: tuple[int, ...], latent: int, epochs: int, least_steps: int, batch: int, lr: float, clip: float
-) -> None:
-    """Refuse sizes and rates that no network can have.
-
-    Raises
-    ------
-    ValueError
-        With what is wrong.
-    """
-    if min((*hidden, latent, epochs, batch)) < 1:
-        raise ValueError("hidden, latent, epochs and batch must be at least 1")
-    if least_steps < 0 or not clip >= 0:
-        raise ValueError("least_steps and clip must not be negative")
-    if not 0 < lr < float("inf"):
-        raise ValueError(f"lr must be positive, not {lr}")

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import ClassVar, Literal
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-import numpy as np
+from triptych.fusers.encoding import Encoding
 
-from triptych.core.models import Fit
-from triptych.core.protocols import Array, Matrix, Places
-from triptych.fusers.balance import check_weights
-from triptych.fusers.encoded import FittedEncoder, Scale, check_network, fit_encoder
+if TYPE_CHECKING:
+    from triptych.nets.autoencoder import Settings
 
 
 @dataclass(frozen=True)
-class Sdae:
+class Sdae(Encoding):
     """Teach the layers of an autoencoder one by one to undo noise, then all of them together without it.
 
     Encoder d – hidden – latent with ReLU between the layers and a linear code; the decoder mirrors it. Each
@@ -60,99 +56,19 @@ class Sdae:
     A sparse view stays sparse: rows are made dense a batch at a time.
     """
 
-    latent: int = 32
-    hidden: tuple[int, ...] = (500, 500, 2000)
-    standardise: bool = True
-    balance: bool = False
-    weights: dict[str, float] = field(default_factory=dict, hash=False)
-    clip: float = 10.0
     corruption: float = 0.2
     pretraining: int = 5
-    epochs: int = 10
-    least_steps: int = 500
-    batch: int = 256
-    optimiser: Literal["adam", "sgd"] = "adam"
-    lr: float = 1e-3
 
-    revision: ClassVar[int] = 1
-    random: ClassVar[bool] = True
-    encodes: ClassVar[bool] = True
     cite: ClassVar[str] = "10.5555/1756006.1953039"
+    fuser: ClassVar[Literal["sdae"]] = "sdae"
 
     def __post_init__(self) -> None:
         if not 0 <= self.corruption < 1:
             raise ValueError(f"corruption must be in [0, 1), not {self.corruption}")
         if self.pretraining < 1:
             raise ValueError("pretraining must be at least 1; without it this is the fuser autoencoder")
-        check_weights(self.weights)
-        check_network(
-            hidden=self.hidden,
-            latent=self.latent,
-            epochs=self.epochs,
-            least_steps=self.least_steps,
-            batch=self.batch,
-            lr=self.lr,
-            clip=self.clip,
-        )
+        super().__post_init__()
 
-    def fuse(self, views: Mapping[str, Array], places: Places, rng: np.random.Generator) -> Matrix:
-        """Learn to encode the views, and encode them.
-
-        Parameters
-        ----------
-        views
-            By role, each of shape (n, d), dense or CSR.
-        places
-            Where the n observations lie; only their number matters.
-        rng
-            Draws weights, batches and corruption.
-
-        Returns
-        -------
-        Single precision, shape (n, latent).
-
-        Raises
-        ------
-        DataError
-            When views do not fit together, or nothing in them varies.
-        NumericsError
-            When the loss is not finite.
-        """
-        return self.fit(views, places, rng).value
-
-    def fit(
-        self, views: Mapping[str, Array], places: Places, rng: np.random.Generator
-    ) -> Fit[Matrix, FittedEncoder]:
-        """Learn to encode the views, and keep the encoder.
-
-        Parameters
-        ----------
-        views, places, rng
-            As for `fuse`.
-
-        Raises
-        ------
-        DataError
-            When views do not fit together, or nothing in them varies.
-        NumericsError
-            When the loss is not finite.
-        """
-        from triptych.nets.autoencoder import Settings
-
-        settings = Settings(
-            hidden=self.hidden,
-            latent=self.latent,
-            corruption=self.corruption,
-            pretraining=self.pretraining,
-            epochs=self.epochs,
-            least_steps=self.least_steps,
-            batch=self.batch,
-            optimiser=self.optimiser,
-            lr=self.lr,
-        )
-        scale = Scale(self.standardise, self.balance, self.weights, self.clip)
-        return fit_encoder("sdae", views, places, rng, scale=scale, settings=settings)
-
-    def restore(self, folder: Path) -> FittedEncoder:
-        """Read the model that was saved in a folder."""
-        return FittedEncoder.load(folder)
+    def settings(self) -> Settings:
+        """How to build and train the network: layer by layer from corrupted copies first."""
+        return replace(super().settings(), corruption=self.corruption, pretraining=self.pretraining)

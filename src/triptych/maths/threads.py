@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from threading import Lock
 from typing import Any
 
 from threadpoolctl import ThreadpoolController, threadpool_limits
 
+SMALL = 50_000  # observations below which a network is fitted in one thread, so that it never depends on them
 _lock = Lock()
 _inside = 0
 _before: list[tuple[Any, int]] = []  # each BLAS, and how many threads it had
@@ -37,6 +38,14 @@ def one_thread() -> Iterator[None]:
             _inside -= 1
             if _inside == 0:
                 _limit(_before)
+
+
+def threads_for(n: int) -> AbstractContextManager[None]:
+    """One thread for few observations, whose result then depends on the seed alone; else as many as given.
+
+    A product of given threads gives the same bits each time, and other bits than one of more threads.
+    """
+    return one_thread() if n < SMALL else nullcontext()
 
 
 def _limit(threads: list[tuple[Any, int]]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,7 +68,7 @@ def checkpoint(path: Path) -> Checkpoint:
         When they are missing or not what this encoder reads; all faults together.
     """
     _, arguments, vocabulary = files(path)
-    given, tokens = _mapping(arguments), _mapping(vocabulary)
+    given, tokens = store.mapping(arguments), store.mapping(vocabulary)
     faults = Faults(str(path.parent))
     for name in SIZES:
         faults.check(_count(given.get(name)), f"{ARGUMENTS}: {name} should be a count.")
@@ -112,16 +111,6 @@ def network(found: Checkpoint, device: str) -> GeneTransformer:
 def _named(name: str) -> str:
     """Training wraps the attention of a layer, and its name is then written twice."""
     return re.sub(r"^(encoder\.layers\.\d+\.self_attn\.)self_attn\.", r"\1", name)
-
-
-def _mapping(path: Path) -> dict[str, Any]:
-    try:
-        held = json.loads(path.read_text("utf-8"))
-    except ValueError as error:
-        raise WeightsError(f"{path} is not JSON: {error}.", "Get the file again.") from error
-    if not isinstance(held, dict):
-        raise WeightsError(f"{path} should hold names and values.", "Get the file again.")
-    return held
 
 
 def _count(value: Any) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -34,13 +33,7 @@ def sizes(config: Path) -> dict[str, Any]:
     WeightsError
         When it is damaged, or describes another kind of network; all faults together.
     """
-    try:
-        held: Any = json.loads(config.read_text("utf-8"))
-    except ValueError as error:
-        raise WeightsError(f"{config} is not JSON: {error}.", "Get the file again.") from error
-    if not isinstance(held, dict):
-        raise WeightsError(f"{config} should hold names and values.", "Get the file again.")
-    held, faults = DEFAULTS | held, Faults(str(config))
+    held, faults = DEFAULTS | store.mapping(config), Faults(str(config))
     for name in COUNTS:
         good = type(held.get(name)) is int and held[name] > 0
         faults.check(good, f"{name} should be a count, and is {held.get(name)!r}.")

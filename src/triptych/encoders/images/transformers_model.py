@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
@@ -93,7 +92,7 @@ class TransformersModel(PublishedModel):
         config = getattr(need(f"{module}.configuration_{self.family}", "foundation"), f"{self.kind}Config")
         model_of = getattr(need(f"{module}.modeling_{self.family}", "foundation"), f"{self.kind}Model")
         path, beside = self.paths()
-        sizes = self.architecture(_mapping(beside), beside)
+        sizes = self.architecture(store.mapping(beside), beside)
         with torch.device("meta"):  # takes no memory, no time and no random numbers
             model: nn.Module = model_of(config(**sizes))
         store.fill(model, renamed(store.read(path), set(model.state_dict())), path, beside=self.beside)
@@ -123,13 +122,3 @@ def _renamed(name: str, value: Tensor, known: set[str]) -> dict[str, Tensor]:
         if old in name and known.issuperset(names) and value.ndim and len(value) % len(names) == 0:
             return dict(zip(names, value.tensor_split(len(names)), strict=True))
     return {name: value}
-
-
-def _mapping(path: Path) -> dict[str, Any]:
-    try:
-        held = json.loads(path.read_text("utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise WeightsError(f"{path} is not JSON: {error}.", "Get the file again.") from error
-    if not isinstance(held, dict):
-        raise WeightsError(f"{path} should hold names and values.", "Get the file again.")
-    return held

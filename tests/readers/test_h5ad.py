@@ -1,3 +1,4 @@
+import json
 import os
 import warnings
 from pathlib import Path
@@ -8,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
+from PIL import Image
 
 from triptych.core.errors import DataError, TriptychWarning
 from triptych.readers.layouts import ReadOptions
@@ -179,6 +181,23 @@ def test_lost_images_are_told(rng, save):
     path = save(table, "later")
     with pytest.warns(TriptychWarning, match="no longer there: gone/slide.png"):
         assert read(path).uns["triptych"]["samples"].image.item() == ""
+
+
+def test_lost_stains_and_transcripts_are_told(rng, save, tmp_path):
+    Image.new("I;16", (4, 4)).save(tmp_path / "there.tif")
+    table = read(save(make(rng)))
+    stains = {"DAPI": str(tmp_path / "there.tif"), "membrane": "gone/membrane.tif::1"}
+    files = {"stains": json.dumps(stains), "transcripts": "gone/t.csv"}
+    matrix = "[[1, 0, 0], [0, 1, 0]]"
+    table.uns["triptych"]["samples"] = table.uns["triptych"]["samples"].assign(stain_matrix=matrix, **files)
+    path = save(table, "later")
+    with pytest.warns(TriptychWarning, match="no longer there: gone/membrane.tif::1, gone/t.csv"):
+        about = read(path).uns["triptych"]["samples"]
+    assert (about.stains.item(), about.transcripts.item()) == ("", "")
+    table.uns["triptych"]["samples"]["stains"] = "no JSON"
+    table.uns["triptych"]["samples"]["transcripts"] = ""
+    with pytest.raises(DataError, match="its stains are no JSON"):
+        read(save(table, "spoilt"))
 
 
 def test_a_damaged_description_is_a_fault(rng, save):

@@ -1,4 +1,5 @@
 import gzip
+import json
 import os
 import struct
 import warnings
@@ -11,8 +12,10 @@ from PIL import Image
 
 from triptych.core.errors import DataError, MissingExtraError, TriptychWarning
 from triptych.readers import merscope_polygons
+from triptych.readers.affine import transform
 from triptych.readers.layouts import ReadOptions
 from triptych.readers.read import read
+from triptych.readers.transcripts import read_molecules
 
 TRANSFORM = "micron_to_mosaic_pixel_transform.csv"
 T = np.array([[9.26, 0.0, 40.0], [0.0, 9.259, 60.0], [0.0, 0.0, 1.0]])
@@ -125,15 +128,39 @@ def test_the_same_as_squidpy(region):
 
 
 def test_files_of_the_instrument(region):
-    for z in (0, 3, 10):
-        Image.new("I;16", (4, 4)).save(region / "images" / f"mosaic_DAPI_z{z}.tif")
+    for stain, planes in {"PolyT": (0, 3, 4, 10), "DAPI": (0, 3, 10), "Cellbound1": (3, 10, 0)}.items():
+        for z in planes:
+            Image.new("I;16", (4, 4)).save(region / "images" / f"mosaic_{stain}_z{z}.tif")
     (region / "detected_transcripts.csv").write_text("gene\n")
     write_polygons(region, "cellpose_micron_space.parquet")
     row = read(region).uns["triptych"]["samples"].loc["region_0"]
-    assert row.morphology == str((region / "images" / "mosaic_DAPI_z3.tif").resolve())
+    names = ["DAPI", "Cellbound1", "PolyT"]
+    files = {name: str((region / "images" / f"mosaic_{name}_z3.tif").resolve()) for name in names}
+    assert list(json.loads(row.stains).items()) == list(files.items())  # a plane that all have
+    np.testing.assert_array_equal(json.loads(row.stain_matrix), T[:2])
     assert row.transcripts == str((region / "detected_transcripts.csv").resolve())
     assert row.cell_boundaries == str((region / "cellpose_micron_space.parquet").resolve())
     assert row.image == ""
+
+
+def test_stains_of_other_planes_and_folders(region):
+    (region / "input_images").mkdir()
+    for file in ("DAPI_z1", "DAPI_z2", "Membrane_z7", "PolyT"):
+        Image.new("I;16", (4, 4)).save(region / "input_images" / f"mosaic_{file}.tif")
+    stains = json.loads(read(region).uns["triptych"]["samples"].loc["region_0"].stains)
+    assert {name: Path(file).name for name, file in stains.items()} == {
+        "DAPI": "mosaic_DAPI_z2.tif", "Membrane": "mosaic_Membrane_z7.tif", "PolyT": "mosaic_PolyT.tif"
+    }  # fmt: skip
+
+
+def test_stains_that_are_damaged_or_differ(region):
+    Image.new("I;16", (4, 4)).save(region / "images" / "mosaic_DAPI_z0.tif")
+    Image.new("I;16", (4, 5)).save(region / "images" / "mosaic_Membrane_z0.tif")
+    with pytest.raises(DataError, match="region_0: its stains differ in size: DAPI 4 × 4, Membrane 4 × 5 px"):
+        read(region)
+    (region / "images" / "mosaic_DAPI_z0.tif").write_bytes(b"II*")
+    with pytest.raises(DataError, match="stain DAPI: the image mosaic_DAPI_z0.tif cannot be read"):
+        read(region)
 
 
 def test_an_image_in_colour_beside_is_taken(region):
@@ -236,7 +263,7 @@ def test_damaged_polygons(region):
     ):
         read(region)
     path.write_bytes(path.read_bytes()[:200])
-    with pytest.raises(DataError, match="cell_boundaries.parquet is damaged or no parquet"):
+    with pytest.raises(DataError, match="cell_boundaries.parquet is cut short or damaged"):
         read(region)
 
 
@@ -394,3 +421,12 @@ def test_a_region_without_metadata(data):
     px = table.obsm["spatial"]
     assert px.min() > 0
     assert px.max() < 512  # inside of its mosaic
+    row = table.uns["triptych"]["samples"].loc["merscope"]
+    stains = {name: Path(file).name for name, file in json.loads(row.stains).items()}
+    assert stains == {name: f"mosaic_{name}_z3.tif" for name in ("DAPI", "Cellbound1", "Cellbound2")}
+    found = read_molecules(row.transcripts, table.var_names)
+    assert len(found.gene) + found.others == 5936
+    assert found.cell is None
+    inside = transform(np.array(json.loads(row.stain_matrix)), found.um)
+    share = np.mean(np.all((inside >= 0) & (inside < 512), axis=1))
+    assert share == pytest.approx(0.562, abs=0.001)  # the pictures show another part of the tissue

@@ -31,6 +31,8 @@ def test_a_row_is_the_value_again():
         mpp=0.5,
         spot_um=1.0,
         pitch_um=1.0,
+        stains='{"DAPI": "/d.tif"}',
+        stain_matrix="[[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]",
         transcripts="/t.parquet",
         nucleus_boundaries="/n.parquet",
     )
@@ -59,4 +61,4 @@ def test_an_older_file_is_read(tmp_path):
     made = older(admit(table("a", About(mpp=1.0)), ReadOptions(), "here"))
     made.write_h5ad(tmp_path / "old.h5ad")
     found = H5ad().read(tmp_path / "old.h5ad", ReadOptions())
-    assert about_of(found.uns[UNS]["samples"], "a").morphology == ""
+    assert about_of(found.uns[UNS]["samples"], "a").stains == ""

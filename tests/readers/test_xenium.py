@@ -65,7 +65,9 @@ def test_places_in_the_stained_image(folder, bundles):
     assert about.image == str(folder / "A1_he_image.ome.tif")
     back = np.column_stack([table.obsm["spatial"], np.ones(table.n_obs)]) @ picture.to_morphology.T
     np.testing.assert_allclose(back[:, :2] * PIXEL_UM, table.obsm["spatial_um"])
-    assert about.morphology.endswith("morphology_focus/morphology_focus_0000.ome.tif")
+    stain = folder / "morphology_focus" / "morphology_focus_0000.ome.tif"
+    assert json.loads(about.stains) == {"DAPI": str(stain)}
+    np.testing.assert_allclose(json.loads(about.stain_matrix), np.eye(2, 3) / PIXEL_UM)
     assert about.transcripts == str(folder / "transcripts.parquet")
     assert about.cell_boundaries == str(folder / "cell_boundaries.parquet")
     assert about.nucleus_boundaries == str(folder / "nucleus_boundaries.parquet")

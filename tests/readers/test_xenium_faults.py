@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from triptych.core.errors import DataError, MissingExtraError
-from triptych.readers import xenium_tables
+from triptych.readers import long_tables
 from triptych.readers.read import read
 from triptych.readers.toy.cells import ToyCells
 from triptych.readers.toy.write_xenium import write_xenium
@@ -281,6 +281,6 @@ def test_parquet_wants_its_extra(folder, monkeypatch):
     def need(module, extra):
         raise MissingExtraError(f"{module} is not installed.", f"pip install 'triptych[{extra}]'")
 
-    monkeypatch.setattr(xenium_tables, "need", need)
+    monkeypatch.setattr(long_tables, "need", need)
     with pytest.raises(MissingExtraError, match=r"triptych\[cells\]"):
         read(folder)

@@ -1,4 +1,4 @@
-"""Readers: a path, or the word toy or toy-cells → one table with a row per spot or cell."""
+"""Readers: a path, or the word toy, toy-cells or toy-crops → one table with a row per spot or cell."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ registry: Final = Registry(
         "tables": "triptych.readers.tables:Tables",
         "toy": "triptych.readers.toy.reader:Toy",
         "toy-cells": "triptych.readers.toy.cells_reader:ToyCells",
+        "toy-crops": "triptych.readers.toy.crops_reader:ToyCrops",
         "visium": "triptych.readers.visium:Visium",
         "xenium": "triptych.readers.xenium:Xenium",
         "zarr": "triptych.readers.spatial_data:SpatialDataStore",

@@ -14,6 +14,7 @@ from triptych.readers.delimited import readable
 
 LAST: Final = np.array([0.0, 0.0, 1.0])
 UNEVEN: Final = 0.01  # of the scale: beyond this, windows of tissue are visibly stretched
+DECIMALS: Final = 9
 SINGULAR: Final = 1e-9  # of the larger scale
 
 
@@ -71,6 +72,23 @@ def transform(matrix: Matrix, xy: Matrix) -> Matrix:
     """Points mapped forward, A·(x, y, 1)ᵀ; shape (n, 2)."""
     mapped: Matrix = xy @ matrix[:2, :2].T + matrix[:2, 2]
     return mapped
+
+
+def fitted(source: Matrix, target: Matrix) -> tuple[Matrix, float]:
+    """The affine map of points that fits best, to nine decimals, and the largest distance that remains.
+
+    Parameters
+    ----------
+    source, target
+        Shape (n, 2); points on a line tell no map, and the distance is infinite.
+    """
+    middle = source.mean(axis=0)
+    linear, _, rank, _ = np.linalg.lstsq(source - middle, target - target.mean(axis=0), rcond=None)
+    if rank < 2:
+        return np.full((2, 3), np.nan), float("inf")
+    matrix = np.column_stack([linear.T, target.mean(axis=0) - middle @ linear])
+    rounded: Matrix = np.round(matrix, DECIMALS) + 0.0  # no -0, and the same on every machine
+    return rounded, float(np.abs(transform(rounded, source) - target).max())
 
 
 def _words(row: Matrix) -> str:

@@ -36,7 +36,8 @@ class Cosmx:
     Cells are named ``FOV_CELL``; transcripts outside of cells (cell 0) and controls are left out. Coordinates
     are the global pixels as they are: in some versions y points up, and some are negative. The scale is that
     between px and mm of the fields of view, else between the areas of the cells in px and µm²; where no file
-    has both there is none, and a manifest can give it as mpp.
+    has both there is none, and a manifest can give it as mpp. There are no stains: the instrument's images
+    are one a field of view; a manifest can name stitched ones.
     """
 
     revision: ClassVar[int] = 1

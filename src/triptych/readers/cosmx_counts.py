@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +13,7 @@ import scipy.sparse as sp
 from triptych.core.errors import DataError
 from triptych.readers.counting import LIMIT
 from triptych.readers.delimited import need_columns, readable, separator
+from triptych.readers.long_tables import text_pieces
 
 IDS: Final = ("fov", "cell_ID")
 NOT_GENES: Final = {*IDS, "cell", "cell_id", "slide_ID"}
@@ -40,28 +40,26 @@ def read_expression(path: Path) -> tuple[sp.csr_matrix, pd.Index, pd.Index]:
     genes = [i for i, name in enumerate(names) if name not in NOT_GENES and not CONTROLS.match(name)]
     if not genes:
         raise DataError(f"the file {path.name} has no column of a gene")
-    blocks, ids, start = [sp.csr_matrix((0, len(genes)), dtype=np.int32)], [np.empty(0, object)], 0
-    for piece in _pieces(path, rows=max(1, VALUES // len(names))):
-        inside = cell_ids(piece, path, start)
+    blocks, ids = [sp.csr_matrix((0, len(genes)), dtype=np.int32)], [np.empty(0, object)]
+    for piece in text_pieces(path, None, rows=max(2, VALUES // len(names))):
+        _check_lengths(piece, path)
+        inside = cell_ids(piece, path)
         kept = inside.notna()
         blocks.append(_sparse(piece.iloc[np.flatnonzero(kept), genes]))
         ids.append(inside[kept].to_numpy(object))
-        start += len(piece)
     cells, columns = np.concatenate(ids), [names[i] for i in genes]
     return sp.vstack(blocks, format="csr"), pd.Index(cells, dtype=object), pd.Index(columns, dtype=object)
 
 
-def cell_ids(frame: pd.DataFrame, path: Path, start: int = 0) -> pd.Index:
+def cell_ids(frame: pd.DataFrame, path: Path) -> pd.Index:
     """``FOV_CELL`` of each row, missing for cell 0.
 
     Parameters
     ----------
     frame
-        With the columns fov and cell_ID.
+        With the columns fov and cell_ID; its index numbers the rows of the file.
     path
         For messages.
-    start
-        Rows of the file before these.
 
     Raises
     ------
@@ -73,7 +71,7 @@ def cell_ids(frame: pd.DataFrame, path: Path, start: int = 0) -> pd.Index:
     if bad.any():
         raise DataError(
             f"{int(bad.sum())} lines of {path.name} have no whole numbers fov and cell_ID, "
-            f"the first is line {start + int(np.argmax(bad)) + 2}"
+            f"the first is line {int(frame.index[bad][0]) + 2}"
         )
     text = numbers.astype(np.int64).astype(str)
     joined = (text["fov"] + "_" + text["cell_ID"]).where(numbers["cell_ID"] != 0)
@@ -91,17 +89,6 @@ def _header(path: Path) -> list[str]:
         except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
             raise DataError(f"the file {path.name} is no table ({error})".rstrip()) from error
     return [str(name) for name in first.iloc[0]]
-
-
-def _pieces(path: Path, rows: int) -> Iterator[pd.DataFrame]:
-    with readable(path):
-        try:
-            with pd.read_csv(path, sep=separator(path), chunksize=rows) as pieces:
-                for piece in pieces:
-                    _check_lengths(piece, path)
-                    yield piece
-        except pd.errors.ParserError as error:
-            raise DataError(f"the file {path.name} is no table ({error})".rstrip()) from error
 
 
 def _check_lengths(piece: pd.DataFrame, path: Path) -> None:

@@ -15,6 +15,7 @@ from triptych.readers.counting import as_counts, count_faults
 from triptych.readers.layouts import SCHEMA, ReadOptions
 from triptych.readers.pictures import image_size
 from triptych.readers.sections import COLUMNS, FILES, About, about_of, with_files
+from triptych.readers.stains import inspect_stains
 from triptych.readers.truths import truth_of
 
 
@@ -102,6 +103,7 @@ def _inspect_sample(table: AnnData, rows: np.ndarray, about: About, faults: Faul
         faults.add(f"{int(bad.sum())} observations have no finite coordinates: {listing(ids[bad], 5)}")
     if about.image:
         _inspect_image(about, xy[~bad], ids[~bad], faults)
+    inspect_stains(about, faults)
 
 
 def _inspect_image(about: About, xy: np.ndarray, ids: pd.Index, faults: Faults) -> None:
@@ -138,11 +140,11 @@ def complete(table: AnnData, options: ReadOptions, where: str) -> AnnData:
     table.X = None
     table.raw = None
     table.layers["counts"] = as_counts(table.layers["counts"])
-    _complete_places(table)
     known = table.uns[UNS]
     earlier = known.get("truth_column", "") if name == "truth" else ""
     samples = with_files(known["samples"])
     table.uns[UNS] = {**known, "samples": samples, "schema": SCHEMA, "truth_column": earlier or name}
+    _complete_places(table)
     return table
 
 
@@ -184,8 +186,17 @@ def _complete_places(table: AnnData) -> None:
         factor = mpp.loc[table.obs["sample"].astype(str)].to_numpy()
         table.obsm["spatial_um"] = table.obsm["spatial"] * factor[:, None]
     elif mpp.notna().any():
-        warnings.warn(
-            f"The samples {listing(mpp.index[mpp.isna()])} have no scale in µm, so the study has none.",
-            TriptychWarning,
-            stacklevel=2,
-        )
+        _without_scale(table, mpp)
+
+
+def _without_scale(table: AnnData, mpp: pd.Series) -> None:
+    """Say that the study has no scale; stains and transcripts that are placed in µm are of no use then."""
+    about = table.uns[UNS]["samples"]
+    lost = [c for c in ("stains", "transcripts") if (about.loc[mpp.notna(), c] != "").any()]
+    about.loc[mpp.notna(), ["stains", "stain_matrix", "transcripts"]] = ""
+    unused = f"; {' and '.join(lost)} of the others, placed in µm, are left out" if lost else ""
+    warnings.warn(
+        f"The samples {listing(mpp.index[mpp.isna()])} have no scale in µm, so the study has none{unused}.",
+        TriptychWarning,
+        stacklevel=2,
+    )

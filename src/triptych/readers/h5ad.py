@@ -24,6 +24,7 @@ from triptych.readers.delimited import readable
 from triptych.readers.door import admit
 from triptych.readers.joining import choose, gather
 from triptych.readers.layouts import SCHEMA, ReadOptions
+from triptych.readers.lost import without_lost_files
 from triptych.readers.pictures import STORE
 from triptych.readers.scales import VISIUM_PITCH_UM, VISIUM_SPOT_UM, array_positions, visium_mpp
 from triptych.readers.sections import About, about_frame
@@ -121,7 +122,7 @@ def adopt(table: ad.AnnData, stem: str) -> ad.AnnData:
             )
         if not isinstance(known.get("samples"), pd.DataFrame):
             raise DataError(f"its uns:{UNS} has no table «samples», so it is no whole table of triptych")
-        return _without_lost_images(table)
+        return without_lost_files(table)
     return foreign(table, stem)
 
 
@@ -234,19 +235,3 @@ def _about(table: ad.AnnData, grid: tuple[Any, Any] | None, rows: np.ndarray) ->
     if np.isnan(mpp):
         return About(donor=donor, lattice="square")
     return About(donor=donor, mpp=mpp, spot_um=VISIUM_SPOT_UM, pitch_um=VISIUM_PITCH_UM, lattice="hex")
-
-
-def _without_lost_images(table: ad.AnnData) -> ad.AnnData:
-    """A table may outlive its images or move to another machine; then it says so and has none."""
-    about = table.uns[UNS]["samples"]
-    if "image" not in about:
-        return table  # the door tells
-    about["image"] = about["image"].fillna("").astype(str)
-    lost = [image for image in about["image"] if image and not Path(image.partition(STORE)[0]).exists()]
-    if lost:
-        warn(f"Images of this table are no longer there: {listing(lost, 3)}.", TriptychWarning, stacklevel=2)
-        table.uns[UNS] = {
-            **table.uns[UNS],
-            "samples": about.assign(image=about["image"].where(~about["image"].isin(lost), "")),
-        }
-    return table

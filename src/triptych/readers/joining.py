@@ -149,14 +149,27 @@ def _stack_obs(sections: Sequence[AnnData]) -> pd.DataFrame:
     return obs
 
 
+def _um(section: AnnData) -> Any:
+    """Places in µm as the section has them, for its files share their frame; else measured, or None."""
+    if "spatial_um" in section.obsm:
+        return section.obsm["spatial_um"]
+    mpp = section.uns[UNS]["samples"]["mpp"].astype(float)
+    if mpp.isna().any():
+        return None
+    factor = mpp.loc[section.obs["sample"].astype(str)].to_numpy()
+    return np.asarray(section.obsm["spatial"], float) * factor[:, None]
+
+
 def _stack_obsm(sections: Sequence[AnnData]) -> dict[str, Any]:
     """Views of all sections; frames may be missing in some, matrices may not."""
     stacked: dict[str, Any] = {}
     keys = dict.fromkeys(key for section in sections for key in section.obsm)
     for key in keys:
-        if key == "spatial_um" and any(key not in section.obsm for section in sections):
-            continue  # the door measures it, or tells who has no scale
         values = [section.obsm.get(key) for section in sections]
+        if key == "spatial_um":
+            values = [_um(section) for section in sections]
+            if any(value is None for value in values):
+                continue  # the door tells who has no scale
         if any(isinstance(value, pd.DataFrame) for value in values):
             stacked[key] = pd.concat(
                 [

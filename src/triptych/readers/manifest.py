@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final
 
-import numpy as np
 import yaml
 from anndata import AnnData
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -17,18 +16,22 @@ from triptych.core.slots import UNS
 from triptych.readers.delimited import readable
 from triptych.readers.joining import choose, gather
 from triptych.readers.layouts import ReadOptions, Sampled
+from triptych.readers.manifest_files import add_files, check_files, rescale
 from triptych.readers.pictures import STORE
 from triptych.readers.read import reader_of
 
 SUFFIXES: Final = (".yaml", ".yml")
 RESERVED: Final = ("sample", "donor", "batch", "truth", "array_row", "array_col")
 Text = Annotated[str, Field(coerce_numbers_to_str=True)]
+Name = Annotated[str, Field(min_length=1)]
 
 
 class Entry(BaseModel):
     """One sample.
 
-    ``path`` is relative to the manifest; ``columns`` are constants of the sample that become columns of obs.
+    Paths are relative to the manifest. ``stains`` are files of grey values by channel, ``FILE::I`` for the
+    page or channel I of a file, in full-resolution pixels; ``transcripts`` is a table of molecules in the
+    frame of obsm:spatial_um. ``columns`` are constants of the sample that become columns of obs.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -39,6 +42,8 @@ class Entry(BaseModel):
     mpp: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     image: str = ""
     truth: str = ""
+    stains: dict[Name, Name] = Field(default_factory=dict)
+    transcripts: str = ""
     columns: dict[str, str | int | float | bool] = Field(default_factory=dict)
 
 
@@ -50,7 +55,7 @@ class Named(Entry):
 
 @dataclass(frozen=True)
 class Manifest:
-    """``samples: {NAME: {path, donor, batch, mpp, image, truth, columns}}``, or a list with names."""
+    """``samples: {NAME: {path, donor, batch, mpp, image, stains, …}}``, see `Entry`, or a list with names."""
 
     revision: ClassVar[int] = 1
     random: ClassVar[bool] = False
@@ -138,6 +143,9 @@ def _check_entry(manifest: Path, name: str, entry: Entry, faults: Faults) -> Non
     if entry.image and STORE not in entry.image:
         image = manifest.parent / entry.image
         faults.check(image.is_file(), f"{name}: image: there is no file {image}")
+    files = {f"{name}: stains.{stain}": file for stain, file in entry.stains.items()}
+    files |= {f"{name}: transcripts": entry.transcripts} if entry.transcripts else {}
+    check_files(manifest.parent, files, faults)
     taken = [column for column in entry.columns if column in RESERVED]
     faults.check(not taken, f"{name}: columns: {listing(taken)} cannot be set here")
 
@@ -179,10 +187,10 @@ def _with_entry(table: AnnData, name: str, entry: Entry, folder: Path) -> AnnDat
     for column, value in entry.columns.items():
         table.obs[column] = value
     if entry.mpp is not None:
-        about["mpp"] = entry.mpp
-        table.obsm["spatial_um"] = np.asarray(table.obsm["spatial"], float) * entry.mpp
+        rescale(table, about, name, entry.mpp)
     if entry.image:
         about["image"] = str((folder / entry.image).absolute()) if STORE not in entry.image else entry.image
         about["image_scale"] = 1.0
+    add_files(table, about, folder, stains=entry.stains, transcripts=entry.transcripts)
     table.uns[UNS] = {**table.uns[UNS], "samples": about}
     return table

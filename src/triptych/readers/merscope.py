@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,9 +23,13 @@ from triptych.readers.layouts import ReadOptions
 from triptych.readers.merscope_polygons import BOUNDARIES, centres
 from triptych.readers.pictures import SUFFIXES
 from triptych.readers.sections import About, section
+from triptych.readers.stains import stain_fields
 
 COUNTS: Final = "cell_by_gene"
 CELLS: Final = "cell_metadata"
+IMAGES: Final = ("images", "input_images")
+MOSAIC: Final = re.compile(r"mosaic_(.+?)(?:_z(\d+))?\.tiff?")
+NUCLEI: Final = "DAPI"
 TRANSFORM: Final = "micron_to_mosaic_pixel_transform.csv"
 MOLECULES: Final = "detected_transcripts"
 BLANKS: Final = ("Blank-", "Blank_")
@@ -39,9 +44,9 @@ class Merscope:
 
     Blanks are left out. Centres are µm in the files and become obsm:spatial_um as they are, and pixels of the
     mosaic by the transform, which also gives the scale. Without ``cell_metadata`` the centres come from
-    polygons: ``cell_boundaries.parquet`` or another parquet of EntityID and Geometry. The stains are one grey
-    channel a file: the middle plane of DAPI becomes the morphology, and there is no image unless ``image.*``,
-    in pixels of the mosaic, lies beside the tables.
+    polygons: ``cell_boundaries.parquet`` or another parquet of EntityID and Geometry. Every stain
+    ``mosaic_STAIN_zN.tif`` of ``images`` (or ``input_images``) is read in its middle plane; there is no image
+    unless ``image.*``, in pixels of the mosaic, lies beside the tables.
     """
 
     revision: ClassVar[int] = 1
@@ -109,7 +114,7 @@ def _section(folder: Path, name: str, faults: Faults) -> AnnData:
         obs=_columns(cells),
         genes=pd.DataFrame(index=genes[real]),
         obsm={"spatial": transform(matrix, um), "spatial_um": um},
-        about=_about(folder, 1 / scale(matrix), boundaries=_outlines(folder, source)),
+        about=_about(folder, matrix, boundaries=_outlines(folder, source)),
     )
 
 
@@ -171,21 +176,36 @@ def _outlines(folder: Path, source: Path) -> Path | None:
     return named[0] if named else None
 
 
-def _about(folder: Path, mpp: float, *, boundaries: Path | None) -> About:
+def _about(folder: Path, matrix: Matrix, *, boundaries: Path | None) -> About:
     pictures = [file for file in sorted(folder.glob("image.*")) if file.suffix.lower() in SUFFIXES]
-    nuclei = sorted((folder / "images").glob("mosaic_DAPI_z*.tif"), key=_plane)
     return About(
         image=_path(pictures[0] if pictures else None),
-        mpp=mpp,
-        morphology=_path(nuclei[len(nuclei) // 2] if nuclei else None),
+        mpp=1 / scale(matrix),
         transcripts=_path(find(folder, MOLECULES)),
         cell_boundaries=_path(boundaries),
+        **stain_fields(_stains(folder), matrix),
     )
 
 
-def _plane(file: Path) -> int:
-    digits = file.stem.rpartition("_z")[2]
-    return int(digits) if digits.isdecimal() else 0
+def _stains(folder: Path) -> dict[str, str]:
+    """Each stain in the middle of the planes that all have, else of its own; DAPI first."""
+    found = (_planes(folder / name) for name in IMAGES)
+    planes = next((stains for stains in found if stains), {})
+    shared = set.intersection(*map(set, planes.values())) if planes else set()
+    stains = {}
+    for name in sorted(planes, key=lambda name: (name != NUCLEI, name)):
+        depths = sorted(shared or planes[name])
+        stains[name] = _path(planes[name][depths[len(depths) // 2]])
+    return stains
+
+
+def _planes(images: Path) -> dict[str, dict[int, Path]]:
+    """Stain → plane z → file."""
+    planes: dict[str, dict[int, Path]] = {}
+    for file in sorted(images.glob("mosaic_*.tif*")):
+        if match := MOSAIC.fullmatch(file.name):
+            planes.setdefault(match[1], {})[int(match[2] or 0)] = file
+    return planes
 
 
 def _path(path: Path | None) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,7 +11,7 @@ import pandas as pd
 from triptych.core.checks import listing
 from triptych.core.errors import DataError
 from triptych.core.extras import need
-from triptych.readers.delimited import readable
+from triptych.readers.long_tables import columns_of, undamaged
 
 BOUNDARIES: Final = "cell_boundaries.parquet"
 EXTRA: Final = "cells"
@@ -65,7 +63,7 @@ def boundaries(folder: Path, ids: pd.Index) -> Path | None:
     """
     having: dict[Path, tuple[int, bool]] = {}
     for path in sorted(folder.glob("*.parquet")):
-        if "mosaic_space" not in path.name and {"EntityID", "Geometry"} <= set(_columns(path)):
+        if "mosaic_space" not in path.name and {"EntityID", "Geometry"} <= set(columns_of(path)):
             known = int(np.sum(ids.isin(_names(_parquet(path, ["EntityID"])))))
             having[path] = (known, path.name == BOUNDARIES)
     best = [path for path, rank in having.items() if rank == max(having.values())]
@@ -78,25 +76,9 @@ def boundaries(folder: Path, ids: pd.Index) -> Path | None:
     return best[0] if best else None
 
 
-@contextmanager
-def _undamaged(path: Path) -> Iterator[None]:
-    arrow = need("pyarrow", EXTRA)
-    try:
-        with readable(path):
-            yield
-    except arrow.ArrowException as error:
-        raise DataError(f"the file {path.name} is damaged or no parquet ({error})") from error
-
-
-def _columns(path: Path) -> list[str]:
-    parquet = need("pyarrow.parquet", EXTRA)
-    with _undamaged(path):
-        return list(parquet.read_schema(path).names)
-
-
 def _parquet(path: Path, columns: list[str]) -> Any:
     parquet = need("pyarrow.parquet", EXTRA)
-    with _undamaged(path):
+    with undamaged(path):
         return parquet.read_table(path, columns=columns)
 
 

@@ -35,8 +35,8 @@ class Tally:
         um
             Where the molecules lie, shape (m, 2); the same kind of call must always or never give it.
         """
-        self.cells, row = _codes(self.cells, cells)
-        self.genes, column = _codes(self.genes, genes)
+        self.cells, row = grown(self.cells, cells)
+        self.genes, column = grown(self.genes, genes)
         shape = (len(self.cells), len(self.genes))
         part = sp.coo_matrix((np.ones(len(row), np.int32), (row, column)), shape=shape).tocsr()
         self.counts.resize(shape)
@@ -71,7 +71,7 @@ def has_prefix(names: pd.Index, prefixes: tuple[str, ...]) -> NDArray[np.bool_]:
     return np.array([str(name).lower().startswith(prefixes) for name in names], dtype=bool)
 
 
-def _codes(known: pd.Index, names: Any) -> tuple[pd.Index, Codes]:
+def grown(known: pd.Index, names: Any) -> tuple[pd.Index, Codes]:
     """The index grown by the new names, and the place of each name in it."""
     if isinstance(names, pd.Series) and isinstance(names.dtype, pd.CategoricalDtype):
         code, categories = names.cat.codes.to_numpy(), names.cat.categories

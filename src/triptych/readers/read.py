@@ -13,7 +13,7 @@ from triptych.readers.layouts import Reader, ReadOptions
 if TYPE_CHECKING:
     from anndata import AnnData
 
-WORDS: Final = ("toy", "toy-cells")  # studies that are made, not found
+WORDS: Final = ("toy", "toy-cells", "toy-crops")  # studies that are made, not found
 ALL: Final = ReadOptions()
 
 
@@ -23,8 +23,8 @@ def read(data: str | Path, options: ReadOptions = ALL) -> AnnData:
     Parameters
     ----------
     data
-        A path of any layout that is recognised, or the word ``toy`` or ``toy-cells``. A folder of that name
-        is ``./toy``.
+        A path of any layout that is recognised, or the word ``toy``, ``toy-cells`` or ``toy-crops``. A folder
+        of that name is ``./toy``.
     options
         Samples, truth and reader to use.
 

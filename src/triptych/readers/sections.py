@@ -37,9 +37,15 @@ class About:
         Distance of neighbouring spots; NaN for cells.
     lattice
         ``square``, ``hex`` or empty.
-    morphology, transcripts, cell_boundaries, nucleus_boundaries
-        Absolute paths of what an instrument wrote beside the counts, or empty: its grey image of nuclei,
-        its molecules, and the outlines of cells and of nuclei.
+    stains
+        JSON, name of a channel → the file of its grey values: an absolute path, or ``PATH::I`` for the page
+        or channel I (from 0) of a file with several. Empty when there are none.
+    stain_matrix
+        JSON, the 2 × 3 matrix from µm (from full-resolution pixels where no µm are known) to pixels of the
+        stains. Empty when there are none.
+    transcripts, cell_boundaries, nucleus_boundaries
+        Absolute paths of what an instrument wrote beside the counts, or empty: its molecules, and the
+        outlines of cells and of nuclei.
     """
 
     donor: str = ""
@@ -49,13 +55,16 @@ class About:
     spot_um: float = float("nan")
     pitch_um: float = float("nan")
     lattice: Lattice = ""
-    morphology: str = ""
+    stains: str = ""
+    stain_matrix: str = ""
     transcripts: str = ""
     cell_boundaries: str = ""
     nucleus_boundaries: str = ""
 
 
-FILES: Final = ("morphology", "transcripts", "cell_boundaries", "nucleus_boundaries")  # not in older tables
+FILES: Final = (  # not in older tables
+    "stains", "stain_matrix", "transcripts", "cell_boundaries", "nucleus_boundaries",
+)  # fmt: skip
 COLUMNS: Final = tuple(field.name for field in fields(About))
 
 

@@ -10,19 +10,13 @@ from typing import Any, Final
 from triptych.core.checks import listing
 from triptych.core.errors import DataError, MissingExtraError
 from triptych.readers.delimited import ENDINGS, readable
-from triptych.readers.xenium_tables import columns_of, table_file
+from triptych.readers.long_tables import columns_of, table_file
+from triptych.readers.xenium_stains import images_of
 
 EXPERIMENT: Final = "experiment.xenium"
 MATRIX: Final = "cell_feature_matrix"
 HE: Final = ("*he_image*.ome.tif", "*he_image*.ome.tiff")
 ALIGNMENT: Final = "*he_image*alignment*.csv"
-MORPHOLOGY: Final = (  # best focus before all depths, versions 4, 2 and 1
-    "morphology_focus/ch0000_dapi.ome.tif",
-    "morphology_focus/morphology_focus_0000.ome.tif",
-    "morphology_focus.ome.tif",
-    "morphology_mip.ome.tif",
-    "morphology.ome.tif",
-)
 NOTES: Final = ("cell_types{end}", "*annotation*{end}")  # tables of labels that a user puts beside
 CENTROIDS: Final = ("x_centroid", "y_centroid")
 PLACES: Final = ("feature_name", "x_location", "y_location")
@@ -36,8 +30,10 @@ class Bundle:
     ----------
     folder
         That holds them.
-    experiment, cells, transcripts, cell_boundaries, nucleus_boundaries, morphology
+    experiment, cells, transcripts, cell_boundaries, nucleus_boundaries
         Files of the output folder.
+    morphology
+        The instrument's own images.
     matrix
         ``cell_feature_matrix.h5``, else the folder of that name.
     he, alignments, notes
@@ -52,7 +48,7 @@ class Bundle:
     transcripts: Path | None
     cell_boundaries: Path | None
     nucleus_boundaries: Path | None
-    morphology: Path | None
+    morphology: tuple[Path, ...]
     he: tuple[Path, ...]
     alignments: tuple[Path, ...]
     notes: tuple[Path, ...]
@@ -66,7 +62,7 @@ class Bundle:
             folder=folder,
             experiment=_first(folder / EXPERIMENT),
             matrix=_first(*matrices),
-            morphology=_first(*(folder / name for name in MORPHOLOGY)),
+            morphology=images_of(folder),
             he=_all(folder, HE),
             alignments=tuple(
                 file for file in _all(folder, (ALIGNMENT,)) if "keypoint" not in file.name.lower()

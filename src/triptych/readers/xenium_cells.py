@@ -13,11 +13,11 @@ from triptych.core.checks import Faults, listing
 from triptych.core.errors import DataError, TriptychWarning
 from triptych.readers.delimited import read_frame
 from triptych.readers.layouts import ReadOptions
+from triptych.readers.long_tables import read_table
 from triptych.readers.molecules import Tally
 from triptych.readers.truths import truth_column
 from triptych.readers.xenium_bundle import CENTROIDS, Bundle
 from triptych.readers.xenium_polygons import centroids
-from triptych.readers.xenium_tables import read_table
 
 AREAS: Final = {"cell_area": "cell_area_um2", "nucleus_area": "nucleus_area_um2"}
 COUNT: Final = "transcript_counts"

@@ -10,10 +10,10 @@ import pandas as pd
 
 from triptych.core.checks import listing
 from triptych.core.errors import DataError
+from triptych.readers.long_tables import read_pieces
 from triptych.readers.molecules import Tally, has_prefix
 from triptych.readers.spaceranger import Read, read_h5, read_mtx
 from triptych.readers.xenium_bundle import PLACES
-from triptych.readers.xenium_tables import read_pieces
 
 QUALITY: Final = 20.0  # of 10x's own matrix
 CONTROLS: Final = (

@@ -14,10 +14,10 @@ from scipy.spatial import cKDTree
 from triptych.core.checks import listing
 from triptych.core.errors import DataError, TriptychWarning
 from triptych.core.slots import UNS
+from triptych.readers.long_tables import TEXT, columns_of, read_pieces
 from triptych.readers.molecules import Tally, has_prefix
 from triptych.readers.sections import About, section
 from triptych.readers.xenium_counts import CONTROLS
-from triptych.readers.xenium_tables import TEXT, columns_of, read_pieces
 
 CELLS: Final = ("x", "y")
 TRANSCRIPTS: Final = ("x", "y", "feature_name")

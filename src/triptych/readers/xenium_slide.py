@@ -12,7 +12,9 @@ from triptych.core.errors import DataError, TriptychWarning
 from triptych.core.protocols import Matrix
 from triptych.readers.affine import UNEVEN, read_affine, scale, transform, unevenness
 from triptych.readers.sections import About
+from triptych.readers.stains import stain_fields
 from triptych.readers.xenium_bundle import EXPERIMENT, Bundle, pixel_um
+from triptych.readers.xenium_stains import named
 
 
 def frame_of(bundle: Bundle, name: str, faults: Faults) -> tuple[Matrix, About]:
@@ -39,15 +41,17 @@ def frame_of(bundle: Bundle, name: str, faults: Faults) -> tuple[Matrix, About]:
     he, to_he = _stained(bundle, name, faults)
     if size is None and he is not None and bundle.experiment is None:
         faults.add(f"the file {EXPERIMENT} is missing, whose pixel_size places {he.name}")
-    size = 1.0 if size is None else size
-    matrix = to_he @ np.diag([1 / size, 1 / size, 1.0])
+    if bundle.experiment is None and bundle.morphology and he is None:
+        _tell_unplaced(bundle, name)
+    own = np.diag([1 / size, 1 / size, 1.0]) if size is not None else np.eye(3)
+    matrix = to_he @ own
     about = About(
         image=_path(he),
         mpp=1 / scale(matrix),
-        morphology=_path(bundle.morphology),
         transcripts=_path(bundle.transcripts),
         cell_boundaries=_path(bundle.cell_boundaries),
         nucleus_boundaries=_path(bundle.nucleus_boundaries),
+        **stain_fields(named(bundle.morphology) if size is not None else {}, own),
     )
     return matrix, about
 
@@ -55,6 +59,15 @@ def frame_of(bundle: Bundle, name: str, faults: Faults) -> tuple[Matrix, About]:
 def pixels(matrix: Matrix, um: Matrix) -> Matrix:
     """Places in pixels, shape (n, 2)."""
     return transform(matrix, um)
+
+
+def _tell_unplaced(bundle: Bundle, name: str) -> None:
+    warnings.warn(
+        f"{name}: {listing(file.name for file in bundle.morphology)} are left out: the file {EXPERIMENT} is "
+        "missing, whose pixel_size places them.",
+        TriptychWarning,
+        stacklevel=2,
+    )
 
 
 def _attempt(path: Path | None, faults: Faults) -> float | None:

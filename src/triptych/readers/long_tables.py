@@ -1,11 +1,13 @@
-"""Tables of a Xenium bundle: Parquet or text, read by column and piece by piece."""
+"""Long tables of instruments, of cells, vertices or molecules: read by column and piece by piece."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import pandas as pd
 
 from triptych.core.checks import listing
@@ -14,7 +16,7 @@ from triptych.core.extras import need
 from triptych.readers.delimited import readable, separator
 
 PIECE: Final = 1 << 20  # rows read at once
-CATEGORIES: Final = ("cell_id", "feature_name")  # few different texts in many rows
+CATEGORIES: Final = ("cell_id", "cell", "feature_name", "gene", "target")  # few different texts in many rows
 TEXT: Final = (".csv.gz", ".csv")
 ENDINGS: Final = (".parquet", *TEXT)
 
@@ -34,7 +36,7 @@ def columns_of(path: Path) -> list[str]:
     """
     if path.suffix == ".parquet":
         return [str(name) for name in _parquet(path).schema_arrow.names]
-    return [str(name) for name in next(_text_pieces(path, None, rows=1)).columns]
+    return [str(name) for name in next(text_pieces(path, None, rows=1)).columns]
 
 
 def read_table(path: Path, needed: tuple[str, ...], also: tuple[str, ...] = ()) -> pd.DataFrame:
@@ -72,52 +74,90 @@ def read_pieces(path: Path, needed: tuple[str, ...], also: tuple[str, ...] = ())
     if missing:
         raise DataError(f"the file {path.name} has no column {', '.join(missing)}; it has {listing(there)}")
     wanted = [*needed, *(column for column in also if column in there)]
-    pieces = _parquet_pieces if path.suffix == ".parquet" else _text_pieces
+    pieces = _parquet_pieces if path.suffix == ".parquet" else text_pieces
     yield from pieces(path, wanted)
 
 
-def _parquet(path: Path) -> Any:
-    module, arrow = need("pyarrow.parquet", "cells"), need("pyarrow", "cells")
+@contextmanager
+def undamaged(path: Path) -> Iterator[None]:
+    """Turn what happens on a damaged Parquet file into an error about that file.
+
+    Raises
+    ------
+    DataError
+        When the file is missing, cut short or no Parquet.
+    MissingExtraError
+        When there is no pyarrow.
+    """
+    arrow = need("pyarrow", "cells")
     with readable(path):
         try:
-            there = module.ParquetFile(path).schema_arrow.names
-            return module.ParquetFile(path, read_dictionary=[name for name in CATEGORIES if name in there])
+            yield
+        except FileNotFoundError:
+            raise
         except (arrow.ArrowException, OSError) as error:
             raise DataError(f"the file {path.name} is cut short or damaged ({_first(error)})") from error
+
+
+def _parquet(path: Path) -> Any:
+    module = need("pyarrow.parquet", "cells")
+    with undamaged(path):
+        there = module.ParquetFile(path).schema_arrow.names
+        return module.ParquetFile(path, read_dictionary=[name for name in CATEGORIES if name in there])
 
 
 def _parquet_pieces(path: Path, columns: list[str]) -> Iterator[pd.DataFrame]:
-    arrow, file = need("pyarrow", "cells"), _parquet(path)
-    with readable(path):
-        try:
-            some = False
-            for batch in file.iter_batches(batch_size=PIECE, columns=columns):
-                some = True
-                yield _decoded(batch.to_pandas(ignore_metadata=True))
-            if not some:
-                yield _decoded(file.read(columns=columns).to_pandas(ignore_metadata=True))
-        except (arrow.ArrowException, OSError) as error:
-            raise DataError(f"the file {path.name} is cut short or damaged ({_first(error)})") from error
+    file = _parquet(path)
+    with undamaged(path):
+        some = False
+        for batch in file.iter_batches(batch_size=PIECE, columns=columns):
+            some = True
+            yield _decoded(batch)
+        if not some:
+            yield _decoded(file.read(columns=columns))
 
 
-def _decoded(frame: pd.DataFrame) -> pd.DataFrame:
-    """Text for what version 1 of the format wrote as bytes, categories for what repeats."""
+def _decoded(batch: Any) -> pd.DataFrame:
+    """Text for what version 1 of Xenium wrote as bytes and others as numbers, categories for what repeats."""
+    # integers beside missing values stay integers: 19 digits do not survive a detour over floating point
+    frame: pd.DataFrame = batch.to_pandas(ignore_metadata=True, integer_object_nulls=True)
     for column in (name for name in CATEGORIES if name in frame):
         names = frame[column].astype("category")
         first = names.cat.categories[:1]
         if len(first) and isinstance(first[0], bytes):
             names = names.cat.rename_categories([name.decode("utf-8") for name in names.cat.categories])
         elif len(first) and not isinstance(first[0], str):
-            names = names.cat.rename_categories([str(name) for name in names.cat.categories])
+            whole = names.cat.categories.dtype.kind == "f" and np.all(names.cat.categories % 1 == 0)
+            words = names.cat.categories.astype(np.int64) if whole else names.cat.categories
+            names = names.cat.rename_categories([str(word) for word in words])
         frame[column] = names
     return frame
 
 
-def _text_pieces(path: Path, columns: list[str] | None, rows: int = PIECE) -> Iterator[pd.DataFrame]:
+def text_pieces(path: Path, columns: list[str] | None, rows: int = PIECE) -> Iterator[pd.DataFrame]:
+    """Rows of a text table, some at a time, numbered through.
+
+    Parameters
+    ----------
+    path
+        Of the table.
+    columns
+        To read; None for all.
+    rows
+        At once.
+
+    Raises
+    ------
+    DataError
+        When the file is damaged or no table.
+    """
     kinds: Any = dict.fromkeys(CATEGORIES, "category" if rows > 1 else str)
     with readable(path):
         try:
-            reader = pd.read_csv(path, sep=separator(path), usecols=columns, dtype=kinds, chunksize=rows)
+            # low memory would read a piece in thousands of parts and unite the categories of each
+            reader = pd.read_csv(
+                path, sep=separator(path), usecols=columns, dtype=kinds, chunksize=rows, low_memory=False
+            )
             with reader:
                 some = False
                 for piece in reader:

@@ -16,6 +16,8 @@ registry: Final = Registry(
         "sdae": "triptych.fusers.sdae:Sdae",
         "pca": "triptych.fusers.pca:Pca",
         "umap": "triptych.fusers.umap:Umap",
+        "select": "triptych.fusers.select:Select",
+        "shuffled": "triptych.fusers.shuffled:Shuffled",
         "smooth": "triptych.fusers.smooth:Smooth",
         "consensus": "triptych.fusers.consensus:Consensus",
         "grid-triplet": "triptych.fusers.grid_triplet:GridTriplet",

@@ -1,0 +1,1 @@
+"""Encoders of crops: stains and molecules around each cell → (n, d)."""

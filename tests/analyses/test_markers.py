@@ -8,11 +8,11 @@ import pytest
 import scipy.sparse as sp
 from scipy import stats
 
-from triptych.analyses import rank_sums as kernel
 from triptych.analyses.groups import grouped
 from triptych.analyses.markers import Markers
 from triptych.core.errors import DataError, TriptychWarning
 from triptych.core.protocols import Counts, Material, Places
+from triptych.maths import rank_sums as kernel
 from triptych.maths.counts import logged, normalised
 
 

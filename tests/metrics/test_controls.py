@@ -13,6 +13,7 @@ OF_TYPES = {
     "macro-recall": (1, 1 / 3),
     "label-entropy": (0, np.log(3)),
     "types-found": (5, 1),
+    "jaccard": (1, 1 / 9),
 }
 TRUTH = [name for name in registry if registry.find(name).against == "truth" and name not in OF_TYPES]
 

@@ -14,5 +14,10 @@ registry: Final = Registry(
         "markers": "triptych.analyses.markers:Markers",
         "pathways": "triptych.analyses.pathways:Pathways",
         "recall": "triptych.analyses.recall:Recall",
+        "jaccard": "triptych.analyses.jaccard:Jaccard",
+        "permanova": "triptych.analyses.permanova:Permanova",
+        "permdisp": "triptych.analyses.permdisp:Permdisp",
+        "forest": "triptych.analyses.forest:Forest",
+        "ridge": "triptych.analyses.ridge:Ridge",
     },
 )

@@ -8,12 +8,9 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
-from triptych.core.checks import Faults
-from triptych.core.errors import DataError
-from triptych.core.protocols import Codes, Indices, Material
-from triptych.maths.matching import by_majority, hits, one_to_one, shared
-
-NONE = "–"  # no cluster is called after the type
+from triptych.analyses.known_types import by_number, called, met
+from triptych.core.protocols import Indices, Material
+from triptych.maths.matching import by_majority, hits, one_to_one
 
 
 @dataclass(frozen=True)
@@ -51,13 +48,10 @@ class Recall:
         DataError
             When there are no known labels, or none that meets a group; when lengths differ.
         """
-        truth = _known(material)
-        table = shared(truth, material.labels)
+        table = met("recall", material)
         size = np.asarray(table.sum(axis=1)).ravel()
         held = np.asarray(table.sum(axis=0)).ravel()
-        if not size.any():
-            raise DataError("recall: no observation has both a known label and a group.", "Label some.")
-        order = [row for row in np.argsort(-size, kind="stable") if size[row]]
+        order = by_number(table)
         voted, assigned = by_majority(table), one_to_one(table)
         found, alone = hits(table, voted), hits(table, assigned)
         return pd.DataFrame(
@@ -67,32 +61,13 @@ class Recall:
                 "recall": (found / np.maximum(size, 1))[order],
                 "recall_hungarian": (alone / np.maximum(size, 1))[order],
                 "precision": (found / np.maximum(_within(held, voted, len(size)), 1))[order],
-                "clusters": _called(voted, material.names, order),
-                "cluster": _called(assigned, material.names, order),
+                "clusters": called(voted, material.names, order),
+                "cluster": called(assigned, material.names, order),
             }
         )
-
-
-def _known(material: Material) -> Codes:
-    """The codes of the known labels, or a refusal of material that does not fit together."""
-    if material.truth is None:
-        raise DataError("recall: no known labels were given.", "In a recipe, read a study with obs:truth.")
-    faults, truth = Faults("recall"), material.truth
-    labels = len(material.labels)
-    faults.check(len(truth) == labels, f"there are known labels of {len(truth)} rows and labels of {labels}.")
-    for codes, names in ((truth, material.truth_names), (material.labels, material.names)):
-        most = int(codes.max(initial=-1))
-        faults.check(most < len(names), f"code {most} has no name; there are {len(names)}.")
-    faults.raise_if_any()
-    return truth
 
 
 def _within(held: Indices, types: Indices, count: int) -> Indices:
     """How many observations the clusters called after each type hold, shape (count,)."""
     some = types >= 0
     return np.bincount(types[some], held[some], count).astype(np.int64)
-
-
-def _called(types: Indices, names: tuple[str, ...], order: list[int]) -> list[str]:
-    """Names of the clusters of each type, in the order of their codes."""
-    return [", ".join(names[code] for code in np.flatnonzero(types == row)) or NONE for row in order]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import scipy.sparse as sp
+from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
 from triptych.core.protocols import Codes, Indices
@@ -26,6 +29,24 @@ def shared(truth: Codes, guess: Codes) -> sp.csr_matrix:
     ones = np.ones(int(both.sum()), np.int64)
     table = sp.coo_matrix((ones, (truth[both], guess[both])), shape=shape)
     return sp.csr_matrix(table.tocsr())  # what lies in one cell is summed
+
+
+def jaccard(table: sp.csr_matrix) -> sp.csr_matrix:
+    """Jaccard index of each type A and cluster B that meet, |A ∩ B| / |A ∪ B| (Jaccard 1912).
+
+    Parameters
+    ----------
+    table
+        Counts, CSR of shape (types, clusters); those that are counted nowhere are no part of A or B.
+
+    Returns
+    -------
+    Above 0 to 1, CSR of the same shape.
+    """
+    cells = table.tocoo()
+    types, clusters = (np.asarray(table.sum(axis=axis)).ravel() for axis in (1, 0))
+    union = types[cells.row] + clusters[cells.col] - cells.data
+    return sp.csr_matrix((cells.data / union, (cells.row, cells.col)), shape=table.shape)
 
 
 def by_majority(table: sp.csr_matrix) -> Indices:
@@ -51,12 +72,13 @@ def by_majority(table: sp.csr_matrix) -> Indices:
 
 
 def one_to_one(table: sp.csr_matrix) -> Indices:
-    """The assignment of clusters to types that shares most observations (Kuhn 1955, the Hungarian method).
+    """The assignment of clusters to types with the largest sum (Kuhn 1955, the Hungarian method).
 
     Parameters
     ----------
     table
-        Counts, CSR of shape (types, clusters).
+        What each type and cluster share, CSR of shape (types, clusters): counts, or another measure that is
+        0 where they do not meet.
 
     Returns
     -------
@@ -66,7 +88,7 @@ def one_to_one(table: sp.csr_matrix) -> Indices:
     cells = table.tocoo()
     types, rows = np.unique(cells.row, return_inverse=True)  # codes that nobody has need no memory
     clusters, columns = np.unique(cells.col, return_inverse=True)
-    counts = np.zeros((len(types), len(clusters)), np.int64)
+    counts = np.zeros((len(types), len(clusters)), table.dtype)
     counts[rows, columns] = cells.data
     chosen = linear_sum_assignment(counts, maximize=True)
     found = np.full(table.shape[1], -1)
@@ -74,16 +96,16 @@ def one_to_one(table: sp.csr_matrix) -> Indices:
     return found
 
 
-def hits(table: sp.csr_matrix, types: Indices) -> Indices:
-    """How many observations of each type lie in clusters that were given to it, shape (types,).
+def hits(table: sp.csr_matrix, types: Indices) -> NDArray[Any]:
+    """How much each type shares with the clusters that were given to it, shape (types,).
 
     Parameters
     ----------
     table
-        Counts, CSR of shape (types, clusters).
+        Counts, or another measure, CSR of shape (types, clusters); the result is of its kind.
     types
         Type of each cluster, shape (clusters,); -1 = none.
     """
     cells = table.tocoo()
     right = types[cells.col] == cells.row
-    return np.bincount(cells.row[right], cells.data[right], table.shape[0]).astype(np.int64)
+    return np.bincount(cells.row[right], cells.data[right], table.shape[0]).astype(table.dtype)

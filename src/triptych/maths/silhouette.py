@@ -46,7 +46,8 @@ def silhouettes(x: Matrix, codes: Codes, *, block_mb: float = BLOCK_MB) -> Vecto
         block = slice(start, min(start + rows, n))
         found[order[block]] = _from_sums(_sums(left, right, size, block), codes[block], size)
 
-    with one_thread(), ThreadPoolExecutor(threads()) as pool:
+    workers = threads()  # asked before OpenMP is held to one
+    with one_thread(), ThreadPoolExecutor(workers) as pool:
         for _ in pool.map(fill, range(0, n, rows)):
             pass
     return found

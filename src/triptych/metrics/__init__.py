@@ -20,6 +20,7 @@ registry: Final = Registry(
         "hungarian-accuracy": "triptych.metrics.hungarian_accuracy:HungarianAccuracy",
         "label-entropy": "triptych.metrics.label_entropy:LabelEntropy",
         "macro-recall": "triptych.metrics.macro_recall:MacroRecall",
+        "jaccard": "triptych.metrics.jaccard:JaccardIndex",
         "types-found": "triptych.metrics.types_found:TypesFound",
         "silhouette": "triptych.metrics.silhouette:Silhouette",
         "batch-silhouette": "triptych.metrics.batch_silhouette:BatchSilhouette",

@@ -11,8 +11,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from triptych.analyses.groups import Groups
-from triptych.core.protocols import Indices, Matrix, Vector
+from triptych.core.protocols import Codes, Indices, Matrix, Vector
 
 AT_ONCE: Final = 2**22  # stored values of a block of columns, so that its ranks take tens of MB
 
@@ -42,7 +41,7 @@ class RankSums:
         return np.asarray(2 * norm.sf(np.abs(self.score)))
 
 
-def rank_sums(x: sp.csr_matrix, groups: Groups) -> RankSums:
+def rank_sums(x: sp.csr_matrix, codes: Codes, k: int) -> RankSums:
     """Compare each group with the rest.
 
     With R the sum of the ranks of the n₁ members among all n = n₁ + n₂ values, U = R - n₁(n₁ + 1)/2, and
@@ -57,14 +56,17 @@ def rank_sums(x: sp.csr_matrix, groups: Groups) -> RankSums:
     ----------
     x
         CSR of shape (m, g), no value below zero.
-    groups
-        Of the m observations.
+    codes
+        Group of each observation, 0 … k-1, shape (m,); -1 = in a group of its own, only part of the rest.
+        Each group has members, and none has all.
+    k
+        Number of groups.
     """
     columns = x.tocsc()
     columns.eliminate_zeros()
-    parts = [_ranked(columns[:, block], groups) for block in _blocks(columns.indptr)]
+    parts = [_ranked(columns[:, block], codes, k) for block in _blocks(columns.indptr)]
     ranks, stored, ties = (np.concatenate(part, axis=-1) for part in zip(*parts, strict=True))
-    n, n_in = float(x.shape[0]), groups.sizes[:, None].astype(np.float64)
+    n, n_in = float(x.shape[0]), np.bincount(codes[codes >= 0], minlength=k)[:, None].astype(np.float64)
     pairs = n_in * (n - n_in)
     u = ranks[:-1] - n_in * (n_in + 1) / 2
     deviation = np.sqrt(np.maximum(pairs / 12 * (n + 1 - ties / (n * (n - 1))), 0))
@@ -83,9 +85,9 @@ def _blocks(indptr: NDArray[np.integer[Any]]) -> Iterator[slice]:
         first = end
 
 
-def _ranked(columns: sp.csc_matrix, groups: Groups) -> tuple[Matrix, Indices, Vector]:
+def _ranked(columns: sp.csc_matrix, codes: Codes, k: int) -> tuple[Matrix, Indices, Vector]:
     """Sum of ranks and number of stored values per group, the others last (k + 1, g), and Σ(t³ - t) (g,)."""
-    (n, width), k = columns.shape, len(groups.names)
+    n, width = columns.shape
     length = np.diff(columns.indptr)
     column, zeros = np.repeat(np.arange(width), length), n - length
     order = np.lexsort((columns.data, column))
@@ -96,7 +98,7 @@ def _ranked(columns: sp.csc_matrix, groups: Groups) -> tuple[Matrix, Indices, Ve
     size = np.diff(np.append(first, len(order)))
     of = column[first]
     rank = np.repeat(zeros[of] + first - columns.indptr[of] + (size + 1) / 2, size)
-    codes = np.append(groups.codes, k)[np.where(groups.codes < 0, n, np.arange(n))]
+    codes = np.where(codes < 0, k, codes)
     cell = codes[columns.indices[order]] * width + column
     stored = np.bincount(cell, minlength=(k + 1) * width).reshape(k + 1, width)
     above = np.bincount(cell, rank, minlength=(k + 1) * width).reshape(k + 1, width)

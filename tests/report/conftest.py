@@ -1,16 +1,22 @@
-"""A made-up study of three sections with names that try to break out of the page."""
+"""A made-up study of three sections with names that try to break out of the page, and a run of many views."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
+from types import SimpleNamespace
 
 import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 
 from triptych.pipeline.record import SCORE_COLUMNS, RunRecord, StepRecord
+from triptych.report.canvas import Canvas
+from triptych.report.markup import tag
 
 HOSTILE = "<script>alert(1)</script>"
 SAMPLES = ["slide A $x", HOSTILE, '../../slide C & "D"']
@@ -215,3 +221,164 @@ def many() -> tuple[ad.AnnData, RunRecord]:
     names = [f"S{i}" for i in range(26)]
     table = make_table(samples=names)
     return thin(table), make_record(names)
+
+
+VIEWS = {"counts": "X_rna.log-normalised", "ls2_stain": "X_img.ls2_stain", "ls4_dual": "X_img.ls4_dual"}
+LABELS = (
+    "leiden.counts", "leiden.ls2_stain", "leiden.ls4_dual", "leiden.subset-random",
+    "multiplex.counts.ls2_stain", "multiplex.counts.ls4_dual",
+)  # fmt: skip
+
+
+def forest_rows(types, level=0.5, seed=0):
+    """Two kinds of folds, each type and the mean."""
+    rng, rows = np.random.default_rng(seed), []
+    for folds, lent in (("random", 0.1), ("blocks", 0.0)):
+        recall = np.clip(level + lent + rng.normal(0, 0.2, len(types)), 0, 1)
+        for name, n, value in zip([*types, "(mean)"], _sizes(types), [*recall, recall.mean()], strict=True):
+            rows.append((folds, name, n, value, 0.02, 1 / len(types)))
+    return pd.DataFrame(rows, columns=["folds", "group", "n", "recall", "deviation", "shuffled"])
+
+
+def _sizes(types):
+    each = [1000 // (rank + 1) for rank in range(len(types))]
+    return [*each, sum(each)]
+
+
+def pair_rows(types, kind, hard=0.2, seed=0):
+    """Every pair of types, some of which are not told apart."""
+    rng, sizes, rows = np.random.default_rng(seed), dict(zip(types, _sizes(types), strict=False)), []
+    for first, second in combinations(types, 2):
+        p = 0.001 if rng.random() > hard else rng.uniform(0.002, 0.6)
+        base = {
+            "group": first,
+            "other": second,
+            "n": sizes[first],
+            "n_other": sizes[second],
+            "pvalue": p,
+            "padj": p,
+        }
+        own = (
+            {"pseudo_f": 3.0, "distance": 1.0}
+            if kind == "permanova"
+            else {"f_statistic": 2.0, "dispersion": 1.0, "dispersion_other": 2.0, "wider": second}
+        )
+        rows.append({**base, "r2": rng.uniform(0, 0.2), **own})
+    return pd.DataFrame(rows)
+
+
+def ridge_rows(count=241, top=0.5, seed=0):
+    """Genes in no order."""
+    rng = np.random.default_rng(seed)
+    r2 = rng.permutation(top * np.exp(-np.arange(count) / 12) - 0.01)
+    return pd.DataFrame({
+        "gene": [f"Gene{i}" for i in range(count)], "r2": r2, "deviation": 0.02, "r2_blocks": r2 - 0.05,
+        "latent": rng.integers(0, 50, count), "pvalue": 0.01, "padj": np.where(r2 > 0.02, 1e-9, 0.4),
+    })  # fmt: skip
+
+
+def jaccard_rows(types, level=0.4, seed=0):
+    found = np.clip(level + np.random.default_rng(seed).normal(0, 0.2, len(types)), 0, 1)
+    found[-1] = 0.0
+    clusters = [*map(str, range(len(types) - 1)), "–"]
+    return pd.DataFrame({"group": types, "n": _sizes(types)[:-1], "jaccard": found, "cluster": clusters})
+
+
+def tables_of(types):
+    """Named as a recipe names them."""
+    found = {}
+    for index, view in enumerate(VIEWS):
+        found[f"permanova.{view}"] = pair_rows(types, "permanova", 0.1 + 0.2 * index, index)
+        found[f"permdisp.{view}"] = pair_rows(types, "permdisp", 0.3, index + 9)
+        found[f"forest.{view}"] = forest_rows(types, 0.8 - 0.3 * index, index)
+        if view != "counts":
+            found[f"ridge.{view}"] = ridge_rows(seed=index)
+    for index, labels in enumerate(LABELS):
+        found[f"jaccard.{labels}"] = jaccard_rows(types, 0.3 + 0.05 * index, index)
+    return found
+
+
+def scores_of(sample="(all)"):
+    """Six scores of each labelling; those of several views have a silhouette in each."""
+    rows = []
+
+    def add(metric, slot, value, words="transductive", low=np.nan, high=np.nan):
+        rows.append((metric, slot, sample, "", "", 0, value, low, high, 900, words))
+
+    for index, labels in enumerate(LABELS):
+        slot = f"obs:{labels}"
+        for view, key in VIEWS.items():
+            if view in labels.split("."):
+                add("silhouette", slot, 0.1 * index - 0.08, f"transductive, in obsm:{key}")
+        for place, metric in enumerate(("homogeneity", "completeness", "ami", "ari", "jaccard")):
+            value = 0.3 + 0.05 * index + 0.02 * place
+            add(metric, slot, value, low=value - 0.03, high=value + 0.04)
+            add(metric, "control:shuffled", 0.01)
+        add("clusters", slot, 10 + index)
+    return pd.DataFrame(rows, columns=list(SCORE_COLUMNS))
+
+
+def steps_of():
+    """The steps that wrote the labels, with what they chose."""
+    steps = []
+    for index, labels in enumerate(LABELS, start=1):
+        kind, *views = labels.split(".")
+        reads = {f"views.{view}": f"obsm:{VIEWS.get(view, 'X_rna.subset')}" for view in views}
+        if kind == "leiden":
+            reads = {"x": next(iter(reads.values()))}
+        step = StepRecord(index, "cluster", kind, f"obs:{labels}", reads, {}, "study", {"study": "k"})
+        told = (
+            {"neighbours": 15, "resolution": 0.8, "silhouette": 0.2}
+            if kind == "leiden"
+            else {"weight.rna": 0.4}
+        )
+        step.chosen = {"study": told}
+        steps.append(step)
+    return steps
+
+
+def pictures_of(side=60):
+    """Cells as rings, and a blurred copy of each."""
+    y, x = np.mgrid[:side, :side] / side - 0.5
+    rings = [255 * np.exp(-((np.hypot(x, y) - 0.1 - 0.04 * i) ** 2) / 0.004) for i in range(6)]
+    pairs = np.stack([np.stack([ring, 0.7 * ring + 20]) for ring in rings]).astype(np.uint8)
+    return {"obsm:X_img.stain-vae": {"DAPI": pairs, "transcripts": pairs[:4]}}
+
+
+def losses_of():
+    fall = np.exp(-np.arange(30) / 8)
+    return {"obsm:X_img.stain-vae": {"dice": 0.6 * fall + 0.2, "focal": 0.1 * fall + 0.01}}
+
+
+@pytest.fixture
+def views() -> SimpleNamespace:
+    """Makers of tables, scores and pictures of a run of many views."""
+    return SimpleNamespace(
+        forest=forest_rows, pairs=pair_rows, ridge=ridge_rows, jaccard=jaccard_rows, tables=tables_of,
+        scores=scores_of, steps=steps_of, pictures=pictures_of, losses=losses_of, labels=LABELS,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def evaluated(record: RunRecord) -> RunRecord:
+    """The record of a run of three views, six labellings and a net."""
+    told = replace(
+        record, tables=tables_of(LAYERS), scores=scores_of(), steps=[*record.steps[:3], *steps_of()]
+    )
+    told.pictures, told.losses = pictures_of(), losses_of()
+    return told
+
+
+class Sketch(Canvas):
+    """A canvas that calls what draws, on axes that are never rendered: quick, where a test reads words."""
+
+    def chart(self, name, draw, size, alt):
+        figure = Figure(figsize=size)
+        draw(figure.add_subplot(), "#000000")
+        self.written.append(f"{name}.png")
+        return tag("img", alt=alt)
+
+
+@pytest.fixture
+def sketch(tmp_path: Path) -> Canvas:
+    return Sketch(tmp_path)

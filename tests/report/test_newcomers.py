@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from triptych.report import write_report
-from triptych.report.analyses import analysed
 from triptych.report.canvas import Canvas
 from triptych.report.newcomers import MOST, distances, newcomer_section, relations, verdict
+from triptych.report.tables import analysed
 
 NAN = float("nan")
 

@@ -91,7 +91,7 @@ def test_hostile_names_are_text(page, out, hostile):
 
 def test_every_section_of_the_page_is_there(page):
     ids = [value for tag, name, value in page.attributes if name == "id" and tag == "section"]
-    assert ids == ["scores", "sections", "space", "sizes", "plan", "cite", "repeat"]
+    assert ids == ["scores", "sections", "space", "types", "sizes", "plan", "cite", "repeat"]
     assert [
         value for tag, name, value in page.attributes if tag == "a" and name == "href" and value[0] == "#"
     ] == [f"#{name}" for name in ids]
@@ -126,7 +126,7 @@ def test_tables_name_their_rows_and_columns(page):
 
 def test_images_have_words_and_can_be_decoded(page):
     images = [value for tag, name, value in page.attributes if name in {"src", "srcset"}]
-    assert len(images) == 3 * 4 + 2 * (3 + 2)  # panels; space and scores on light and on dark paper
+    assert len(images) == 3 * 4 + 2 * (3 + 2 + 1)  # panels; space, scores and label counts on both papers
     assert page.tags.count("img") == len(
         [1 for tag, name, value in page.attributes if name == "alt" and value]
     )

@@ -11,6 +11,12 @@
 `triptych.plots.intervals`  arms of a study, and their differences, with intervals
 `triptych.plots.dots`     genes of groups as dots
 `triptych.plots.heat`     values around zero, and shares, as colours
+`triptych.plots.halves`   pairs of groups: one test above the diagonal, one below
+`triptych.plots.genes`    how much of each gene a space explains
+`triptych.plots.lanes`    several measures of the same labels, as bars
+`triptych.plots.histogram`  how many observations there are of each kind
+`triptych.plots.training`  what a net has learned to draw, and its losses
 `triptych.plots.legend`   names beside colours
+`triptych.plots.names`    names on axes, shortened
 ========================  =================================================
 """

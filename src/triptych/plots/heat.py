@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 
 from triptych.core.protocols import Matrix
+from triptych.plots.names import LONGEST, TYPE, as_text, ends, shortened
 from triptych.plots.palette import INK, UNLABELLED
-from triptych.plots.scores import GREY, LONGEST
+from triptych.plots.scores import GREY
+
+DARK: Final = 0.6  # a share from which on its cell is too dark for dark numbers
 
 
 def heat(
@@ -41,8 +44,9 @@ def heat(
 
 
 def shares(
-    ax: Axes, values: Matrix, *, rows: Sequence[str], columns: Sequence[str], label: str = "", ink: str = INK
-) -> None:
+    ax: Axes, values: Matrix, *, rows: Sequence[str], columns: Sequence[str], label: str = "",
+    numbers: bool = False, ink: str = INK,
+) -> None:  # fmt: skip
     """Draw a cell for each share, white for none and dark for all.
 
     Parameters
@@ -50,33 +54,44 @@ def shares(
     ax
         Where to draw.
     values
-        From 0 to 1, shape (r, c).
+        From 0 to 1, shape (r, c); what is not finite is grey.
     rows, columns
         Their names.
     label
         What the shares are of.
+    numbers
+        Whether to write the share into each cell.
     ink
         Colour of text and axes.
     """
-    drawn = ax.imshow(values, cmap=mpl.colormaps["Blues"], vmin=0.0, vmax=1.0, aspect="auto")
-    name_axes(ax, rows, columns, ink)
+    cmap = mpl.colormaps["Blues"].with_extremes(bad=UNLABELLED)
+    drawn = ax.imshow(np.ma.masked_invalid(values), cmap=cmap, vmin=0.0, vmax=1.0, aspect="auto")
+    name_axes(ax, rows, columns, ink, longest=TYPE if numbers else LONGEST)
     bar(ax, drawn, label, ink)
+    if numbers:
+        _numbers(ax, values)
+        ax.set_yticks(range(len(rows)), labels=[ends(name) for name in rows])
 
 
-def name_axes(ax: Axes, rows: Sequence[str], columns: Sequence[str], ink: str) -> None:
+def _numbers(ax: Axes, values: Matrix) -> None:
+    """Write each finite share into its cell; the cells look the same on any paper, and so do the numbers."""
+    for row, column in zip(*np.nonzero(np.isfinite(values)), strict=True):
+        share = float(values[row, column])
+        text = f"{share:.2f}".removeprefix("0")
+        shade = "white" if share >= DARK else INK
+        ax.text(column, row, text, ha="center", va="center", fontsize=7, color=shade)
+
+
+def name_axes(
+    ax: Axes, rows: Sequence[str], columns: Sequence[str], ink: str, *, longest: int = LONGEST
+) -> None:
     """Write the names of rows and columns, long ones shortened, and draw no frame."""
-    ax.set_yticks(range(len(rows)), labels=[shortened(name) for name in rows])
-    ax.set_xticks(range(len(columns)), labels=[shortened(name) for name in columns], rotation=90)
-    for text in (*ax.get_yticklabels(), *ax.get_xticklabels()):
-        text.set_parse_math(False)  # a dollar sign in a name is a dollar sign
+    ax.set_yticks(range(len(rows)), labels=[shortened(name, longest) for name in rows])
+    ax.set_xticks(range(len(columns)), labels=[shortened(name, longest) for name in columns], rotation=90)
+    as_text([*ax.get_yticklabels(), *ax.get_xticklabels()])
     ax.tick_params(colors=ink, labelsize=8, length=0)
     for spine in ax.spines.values():
         spine.set_visible(False)
-
-
-def shortened(name: str) -> str:
-    """The name, or its beginning."""
-    return name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
 
 
 def bar(ax: Axes, drawn: Any, label: str, ink: str) -> None:

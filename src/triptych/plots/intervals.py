@@ -11,6 +11,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
+from triptych.plots.names import as_text, ends
 from triptych.plots.palette import INK, PALETTE
 from triptych.plots.scores import GREY
 
@@ -18,7 +19,6 @@ RESULT: Final = "result"
 BASELINE: Final = "simple baseline"
 OPEN: Final = "not told apart"
 MARKERS: Final = {RESULT: "o", BASELINE: "s", OPEN: "o"}
-LONGEST: Final = 38  # letters of a name
 MANY: Final = 12  # groups that get a colour each
 BAND: Final = 0.62  # of a row, that its points take up
 
@@ -124,11 +124,10 @@ def _points(ax: Axes, values: np.ndarray, y: np.ndarray, colour: str, mark: str)
 
 
 def _axes(ax: Axes, names: list[str], label: str, ink: str) -> None:
-    ax.set_yticks(range(len(names)), labels=[_short(name) for name in names])
+    ax.set_yticks(range(len(names)), labels=[ends(name) for name in names])
     ax.set_ylim(max(len(names), 1) - 0.4, -0.6)
-    ax.set_xlabel(_short(label, 60), color=ink, fontsize=9)
-    for text in (*ax.get_yticklabels(), ax.xaxis.label):
-        text.set_parse_math(False)  # a dollar sign in a name is a dollar sign
+    ax.set_xlabel(ends(label, 60), color=ink, fontsize=9)
+    as_text([*ax.get_yticklabels(), ax.xaxis.label])
     ax.margins(x=0.05)
     ax.tick_params(colors=ink, labelsize=9, length=0)
     ax.grid(axis="x", color=GREY, alpha=0.3, linewidth=0.6)
@@ -138,14 +137,9 @@ def _axes(ax: Axes, names: list[str], label: str, ink: str) -> None:
     ax.spines["bottom"].set_color(GREY)
 
 
-def _short(name: str, longest: int = LONGEST) -> str:
-    """The name, or its beginning and end."""
-    return name if len(name) <= longest else f"{name[: longest // 2]}…{name[1 - longest // 2 :]}"
-
-
 def legend_columns(names: Iterable[str]) -> int:
     """How many names stand side by side in a legend, 1 … 6."""
-    longest = max((len(_short(name)) for name in names), default=0)
+    longest = max((len(ends(name)) for name in names), default=0)
     return max(1, min(6, 80 // (longest + 6)))
 
 
@@ -160,10 +154,9 @@ def _legend(ax: Axes, colours: dict[str, str], marks: list[str], ink: str) -> No
         )
     if not handles:
         return
-    names = [*map(_short, shown), *marks]
+    names = [*map(ends, shown), *marks]
     drawn = ax.legend(
         handles, names, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=legend_columns(names),
         frameon=False, labelcolor=ink, fontsize=9, handletextpad=0.2, columnspacing=1.2,
     )  # fmt: skip
-    for text in drawn.get_texts():
-        text.set_parse_math(False)
+    as_text(drawn.get_texts())

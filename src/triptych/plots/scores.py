@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
+from triptych.plots.names import LONGEST, as_text, ends
 from triptych.plots.palette import INK, PALETTE
 
 MEAN = "(mean)"
@@ -17,7 +18,6 @@ CONTROL = "control:"
 IN = " in "  # between a slot and the space in which it was scored, where there are several
 CONTROLS: Final = {"control:shuffled": ("|", "shuffled"), "control:oracle": ("d", "oracle")}
 GREY = "#8A929C"
-LONGEST = 20  # letters of a sample's name
 
 
 def scores(
@@ -85,11 +85,6 @@ def slot_colours(slots: Iterable[str]) -> dict[str, str]:
     return {slot: GREY if slot.startswith(CONTROL) else next(guesses) for slot in slots}
 
 
-def _short(name: str) -> str:
-    """The name, or its beginning and end."""
-    return name if len(name) <= LONGEST else f"{name[: LONGEST // 2]}…{name[1 - LONGEST // 2 :]}"
-
-
 def named(slot: str, controls: Mapping[str, tuple[str, str]]) -> tuple[str, str]:
     """Mark and name of a slot; that of a control is followed by its space where it has several."""
     base, apart, space = slot.partition(IN)
@@ -108,14 +103,12 @@ def _legend(ax: Axes, slots: list[str], controls: Mapping[str, tuple[str, str]],
         handles, names, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2, frameon=False, labelcolor=ink,
         fontsize=9, handletextpad=0.2, columnspacing=1.2,
     )  # fmt: skip
-    for text in drawn.get_texts():
-        text.set_parse_math(False)
+    as_text(drawn.get_texts())
 
 
 def _axes(ax: Axes, place: dict[str, float], ink: str) -> None:
-    ax.set_yticks(list(place.values()), labels=[_short(name) for name in place])
-    for text in ax.get_yticklabels():
-        text.set_parse_math(False)  # a dollar sign in a name is a dollar sign
+    ax.set_yticks(list(place.values()), labels=[ends(name, LONGEST) for name in place])
+    as_text(ax.get_yticklabels())
     ax.set_ylim(max(place.values(), default=0) + 0.6, min(place.values(), default=0) - 0.6)
     ax.margins(x=0.06)
     ax.tick_params(colors=ink, labelsize=9, length=0)

@@ -22,8 +22,8 @@ from triptych.report import recall
 from triptych.report.canvas import Canvas, slug
 from triptych.report.facts import Facts, categories
 from triptych.report.markup import Html, join, table, tag
-from triptych.report.newcomers import holds_distances
-from triptych.report.wording import DASH, number
+from triptych.report.tables import others, reads_of
+from triptych.report.wording import DASH, number, small
 
 TOP_DRAWN, TOP_LISTED, ROWS = 5, 3, 12  # genes of a group in the picture, in the table; rows of other tables
 WIDEST: Final = 60  # genes of a picture
@@ -68,12 +68,10 @@ class Part:
 
 
 def analysis_section(canvas: Canvas, facts: Facts, record: RunRecord) -> Html:
-    """One block for each analysis of the record."""
-    steps = [step for step in record.steps if step.do == "analyse"]  # the tables stand in their order
-    slots = [step.reads.get("labels", "") for step in steps]
-    blocks, tables = [], analysed(record)
-    for (name, frame), slot in zip(tables.items(), [*slots, *[""] * len(tables)], strict=False):
-        parts = _parts(name, frame, slot)
+    """One block for each analysis of the record that is not told with others of its kind."""
+    reads, blocks, tables = reads_of(record), [], others(record)
+    for name, frame in tables.items():
+        parts = _parts(name, frame, reads[name].get("labels", ""))
         blocks += [_block(canvas, facts, part) for part in parts[:SECTIONS]]
         if len(parts) > SECTIONS:
             text = f"The first {SECTIONS} of {len(parts)} sections are shown; tables/{name}.csv holds all."
@@ -84,15 +82,10 @@ def analysis_section(canvas: Canvas, facts: Facts, record: RunRecord) -> Html:
 
 def analysis_title(record: RunRecord) -> str:
     """Of the chapter, by what is in it."""
-    found = [set(frame) >= recall.COLUMNS for frame in analysed(record).values()]
+    found = [set(frame) >= recall.COLUMNS for frame in others(record).values()]
     if all(found):
         return "Known types, one by one"
     return "Markers, pathways and known types" if any(found) else "Markers and pathways"
-
-
-def analysed(record: RunRecord) -> dict[str, pd.DataFrame]:
-    """The tables of analyses: all but the distances of new sections, which have a chapter of their own."""
-    return {name: frame for name, frame in record.tables.items() if not holds_distances(name, frame)}
 
 
 def _parts(name: str, frame: pd.DataFrame, slot: str) -> list[Part]:
@@ -178,11 +171,6 @@ def _anything(frame: pd.DataFrame) -> Html:
 
 def _text(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def small(p: float) -> str:
-    """A probability; far below what a float holds, the bound."""
-    return "< 1e−300" if p < 1e-300 else f"{p:.2g}".replace("-", "−")
 
 
 def _marker_chart(canvas: Canvas, facts: Facts, part: Part) -> Html:

@@ -118,7 +118,7 @@ def gather(table: AnnData, record: RunRecord) -> Facts:
     scored = set(record.scores["slot"]) if len(record.scores) else set()
     written = [slot for slot in written if slot not in raw or slot in scored]  # what was refined is half-way
     slots = [slot for slot in dict.fromkeys(written) if Slot.parse(slot).key in table.obs]
-    guesses = [_guess(table, slot, truth, samples, record) for slot in slots[-LAST:]]
+    guesses = [guess(table, slot, truth, samples, record) for slot in slots[-LAST:]]
     meta = table.uns.get(UNS, {}).get("samples")
     known = pd.DataFrame() if meta is None else pd.DataFrame(meta).rename(index=str)
     return Facts(table, samples, truth, guesses, _view(table, record.steps), known)
@@ -132,7 +132,7 @@ def categories(table: AnnData, slot: str) -> Labels:
     return Labels(slot, names, codes, codes, {name: code for code, name in enumerate(names)})
 
 
-def _guess(table: AnnData, slot: str, truth: Labels | None, samples: Labels, record: RunRecord) -> Labels:
+def guess(table: AnnData, slot: str, truth: Labels | None, samples: Labels, record: RunRecord) -> Labels:
     """Predicted domains in the colours of the known labels they overlap most."""
     found = categories(table, slot)
     if truth is None:

@@ -12,12 +12,13 @@ from triptych.core.slots import Slot
 from triptych.pipeline.record import RunRecord, StepRecord
 from triptych.plots.embedding import LIMIT, as_it_is, embedding
 from triptych.report.canvas import Canvas, slug
-from triptych.report.facts import MAP, Facts, Labels
+from triptych.report.facts import MAP, Facts, Labels, guess
 from triptych.report.markup import Html, join, tag
 from triptych.report.results import key
 from triptych.report.wording import figure
 
 SIZE: Final = (3.4, 3.2)  # inches of a map
+MANY: Final = 3  # maps, above which each is drawn in labels of its own alone
 CAUTION: Final = (
     "The recipe made these maps, and each is drawn as it is. What lies close together was similar; in a "
     "UMAP, distances between groups and their sizes mean little."
@@ -38,15 +39,47 @@ def map_section(canvas: Canvas, facts: Facts, record: RunRecord) -> Html:
         f" {figure(LIMIT)} observations of each are drawn, at random." if facts.table.n_obs > LIMIT else ""
     )
     blocks = [tag("p", f"{CAUTION}{drawn}", class_="note")]
+    side = "spaces many" if len(steps) > MANY else "spaces"
     several = [facts.samples] if len(facts.samples.names) > 1 else []
-    for labels in [*([facts.truth] if facts.truth else []), *facts.guesses, *several]:
+    own = _own(facts, record, steps) if len(steps) > MANY else {}
+    for labels in [*([facts.truth] if facts.truth else []), *([] if own else facts.guesses), *several]:
         figures = [_figure(canvas, facts, step, labels, record.seed) for step in steps]
         title = "By known label" if labels is facts.truth else f"By {labels.slot}"
-        blocks += [tag("h3", title), key(labels), tag("div", *figures, class_="spaces")]
+        blocks += [tag("h3", title), key(labels), tag("div", *figures, class_=side)]
+    if own:
+        figures = [
+            _figure(canvas, facts, step, own[step.to], record.seed, own=True)
+            for step in steps
+            if step.to in own
+        ]
+        note = "Each map in the labels that were found in the same space"
+        shown = f"{note}, in the colours of the known labels." if facts.truth else f"{note}."
+        blocks += [
+            tag("h3", "By the labels of each space"), tag("p", shown, class_="note"),
+            tag("div", *figures, class_=side),
+        ]  # fmt: skip
     return join(blocks)
 
 
-def _figure(canvas: Canvas, facts: Facts, step: StepRecord, labels: Labels, seed: int) -> Html:
+def _own(facts: Facts, record: RunRecord, steps: list[StepRecord]) -> dict[str, Labels]:
+    """Slot of a map → the last labels that were clustered in the space of the map, and in it alone."""
+    found: dict[str, Labels] = {}
+    for step in steps:
+        spaces = {slot for role, slot in step.reads.items() if role.startswith("views.")}
+        written = [
+            other.to
+            for other in record.steps
+            if other.do == "cluster" and Slot.parse(other.to).key in facts.table.obs
+            and {slot for slot in other.reads.values() if slot.startswith("obsm:")} == spaces
+        ]  # fmt: skip
+        if written:
+            found[step.to] = guess(facts.table, written[-1], facts.truth, facts.samples, record)
+    return found
+
+
+def _figure(
+    canvas: Canvas, facts: Facts, step: StepRecord, labels: Labels, seed: int, *, own: bool = False
+) -> Html:
     """One map in one way to colour it."""
     slot = Slot.parse(step.to)
     projection = as_it_is(np.asarray(facts.table.obsm[slot.key]), np.random.default_rng(seed))
@@ -58,7 +91,8 @@ def _figure(canvas: Canvas, facts: Facts, step: StepRecord, labels: Labels, seed
     picture = canvas.chart(
         f"map-{slug(stage)}-{slug(labels.slot)}", draw, SIZE, f"Map {stage} coloured by {labels.slot}"
     )
-    return tag("figure", picture, tag("figcaption", stage, tag("small", f" {_source(step)}")))
+    told = f" by {labels.slot.removeprefix('obs:')}" if own else f" {_source(step)}"
+    return tag("figure", picture, tag("figcaption", stage, tag("small", told)))
 
 
 def _source(step: StepRecord) -> str:

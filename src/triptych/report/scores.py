@@ -10,6 +10,7 @@ from triptych.report.canvas import Canvas
 from triptych.report.clusters import cluster_section, numbers, parts, says_k
 from triptych.report.directions import Controls, controls, explained, higher_is_better
 from triptych.report.facts import Facts
+from triptych.report.labellings import crowded, labelling_block
 from triptych.report.markup import Html, join, table, tag
 from triptych.report.pictures import score_chart
 from triptych.report.results import dot
@@ -28,16 +29,23 @@ def score_section(canvas: Canvas, facts: Facts, record: RunRecord) -> Html:
     names = [name for name in dict.fromkeys(record.scores["metric"].astype(str)) if name != CLUSTERS]
     if not names:
         return tag("p", "Nothing was scored: no labels are known, or the recipe has no step that scores.")
-    counted = numbers(facts, record)
-    blocks = [
-        _block(canvas, metric, _apart(record.scores[record.scores["metric"] == metric]), counted)
-        for metric in names
-    ]
+    counted, many = numbers(facts, record), crowded(record)
+    blocks = [labelling_block(canvas, facts, record, many)] if many else []
+    told = many and len(facts.samples.names) < 2  # that block has the numbers of clusters already
+    for metric in names:
+        rows = _apart(record.scores[record.scores["metric"] == metric])
+        if metric not in many:
+            blocks.append(_block(canvas, metric, rows, counted))
+        elif rows.loc[~rows["slot"].map(is_control).astype(bool), "sample"].nunique() > 1:
+            blocks.append(_by_section(metric, rows, counted))
     pairs = record.scores[["metric", "slot"]].drop_duplicates().astype(str).to_numpy()
     unusual = any(explained(metric, slot) for metric, slot in pairs)
+    points = len(many) < len(names)
     note = f"{NOTE}{', unless the note of a score says otherwise' if unusual else ''}."
+    if not told:
+        blocks.append(cluster_section(facts, record))
     return join([
-        tag("p", note, class_="note"), tag("div", *blocks, cluster_section(facts, record), class_="scores"),
+        *([tag("p", note, class_="note")] if points else []), tag("div", *blocks, class_="scores"),
     ])  # fmt: skip
 
 
@@ -49,11 +57,17 @@ def _block(canvas: Canvas, metric: str, rows: pd.DataFrame, counted: dict[str, s
         shown = [tag("figure", score_chart(canvas, metric_name(metric), rows, marks))]
     else:
         notes, shown = {"It is not defined for these sections, see the notes of the plan.": None}, []
-    crowded = len(slots) > 2 or (len(slots) == 2 and any(_protocols(metric, rows, counted)[1].values()))
+    broad = len(slots) > 2 or (len(slots) == 2 and any(_protocols(metric, rows, counted)[1].values()))
     return tag(
         "article", tag("h3", heading(metric, slots)), *(tag("p", text, class_="note") for text in notes),
-        *shown, score_table(metric, rows, counted), class_="score wide" if crowded else "score",
+        *shown, score_table(metric, rows, counted), class_="score wide" if broad else "score",
     )  # fmt: skip
+
+
+def _by_section(metric: str, rows: pd.DataFrame, counted: dict[str, str]) -> Html:
+    """The table alone, of many labellings, whose means are compared by bars."""
+    title = tag("h3", heading(metric, _results(rows)), tag("small", " by section"))
+    return tag("article", title, score_table(metric, rows, counted), class_="score wide")
 
 
 def score_table(metric: str, rows: pd.DataFrame, counted: dict[str, str]) -> Html:

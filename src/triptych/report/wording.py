@@ -17,7 +17,7 @@ METRICS = {
     "ari": "ARI", "nmi": "NMI", "ami": "AMI", "asw": "ASW", "chaos": "CHAOS", "pas": "PAS", "lisi": "LISI",
     "ilisi": "iLISI", "clisi": "cLISI", "kbet": "kBET", "majority-accuracy": "majority accuracy",
     "hungarian-accuracy": "Hungarian accuracy", "label-entropy": "label entropy",
-    "macro-recall": "macro recall", "types-found": "types found",
+    "macro-recall": "macro recall", "types-found": "types found", "jaccard": "Jaccard index",
 }  # fmt: skip
 CLUSTERS = "clusters"  # rows that count, beside those that score
 ALL = "(all)"  # the sections together
@@ -55,7 +55,14 @@ def heading(name: str, slots: Sequence[str] = ()) -> str:
 
 def number(value: float, digits: int = 2) -> str:
     """A value with a true minus sign; a dash when there is none."""
-    return DASH if np.isnan(value) else f"{value:.{digits}f}".replace("-", "−")
+    return DASH if np.isnan(value) else f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "−")
+
+
+def small(p: float) -> str:
+    """A probability; far below what a float holds, the bound; a dash when there is none."""
+    if np.isnan(p):
+        return DASH
+    return "< 1e−300" if p < 1e-300 else f"{p:.2g}".replace("-", "−")
 
 
 def interval(low: float, high: float) -> str:

@@ -10,7 +10,7 @@ from anndata import AnnData
 
 from triptych.core.errors import OutputError
 from triptych.pipeline.record import RunRecord
-from triptych.report.analyses import analysed, analysis_section, analysis_title
+from triptych.report.analyses import analysis_section, analysis_title
 from triptych.report.canvas import Canvas
 from triptych.report.closing import cite_section, plan_section, repeat_section
 from triptych.report.facts import Facts, gather
@@ -18,9 +18,13 @@ from triptych.report.maps import map_section, map_steps
 from triptych.report.markup import Html, tag
 from triptych.report.newcomers import distances, newcomer_section
 from triptych.report.opening import cautions, contents, header
+from triptych.report.reconstructions import drawings, reconstruction_section
 from triptych.report.results import size_section, space_section
 from triptych.report.scores import score_section
 from triptych.report.sections import panel_section
+from triptych.report.tables import others, views
+from triptych.report.types import type_section
+from triptych.report.views import TITLE, view_section
 
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
@@ -71,14 +75,20 @@ def page(facts: Facts, record: RunRecord, canvas: Canvas) -> str:
     if distances(record) is not None:
         chapters["new"] = ("New sections", newcomer_section(canvas, record))
     chapters["scores"] = ("Scores", score_section(canvas, facts, record))
+    if views(record):
+        chapters["views"] = (TITLE, view_section(canvas, record))
     chapters["sections"] = ("Sections", panel_section(canvas, facts, record))
     if facts.view:
         chapters["space"] = ("Joint space", space_section(canvas, facts, record.seed))
     if map_steps(facts, record):
         chapters["maps"] = ("Maps of the spaces", map_section(canvas, facts, record))
+    if any(drawings(record)):
+        chapters["reconstructions"] = ("Reconstructions", reconstruction_section(canvas, record))
+    if facts.truth:
+        chapters["types"] = ("Known labels", type_section(canvas, facts, facts.truth))
     if facts.guesses:
         chapters["sizes"] = ("Domain sizes", size_section(facts))
-    if analysed(record):
+    if others(record):
         chapters["analyses"] = (analysis_title(record), analysis_section(canvas, facts, record))
     chapters["plan"] = ("Plan", plan_section(record))
     chapters["cite"] = ("How to cite", cite_section(record))

@@ -59,7 +59,7 @@ def read(
     Parameters
     ----------
     data
-        A file, a folder, a study manifest, ``toy`` or ``toy-cells``.
+        A file, a folder, a study manifest, ``toy``, ``toy-cells`` or ``toy-crops``.
     samples
         Which samples; all by default.
     truth
@@ -143,7 +143,7 @@ def finish(
         record.warnings.append(f"{NO_MODEL}{chain.obstacle}")
     if out is not None:
         with output.filling(out) as folder:
-            output.write(table, record, recipe, folder)
+            output.write(table, record, chain.recipe, folder)
             if not chain.obstacle:
                 chain.save(folder / "model")
             write_report(table, record, folder)

@@ -109,9 +109,16 @@ def fuse(
 
 
 def cluster(
-    table: AnnData, use: str, *, x: str, to: str, space: str | None = None, seed: int = 0, **params: Any
+    table: AnnData,
+    use: str,
+    *,
+    x: str | Mapping[str, str],
+    to: str,
+    space: str | None = None,
+    seed: int = 0,
+    **params: Any,
 ) -> AnnData:
-    """Cluster a space.
+    """Cluster a space, or several views at once.
 
     Parameters
     ----------
@@ -120,7 +127,7 @@ def cluster(
     use
         Name of a clusterer.
     x
-        Slot of the space.
+        Slot of the space; role → slot for a clusterer that takes views, e.g. ``multiplex-leiden``.
     to
         Slot of the labels, e.g. ``obs:domain``.
     space
@@ -134,7 +141,8 @@ def cluster(
     -------
     The same table, with the labels.
     """
-    step = {"do": "cluster", "use": use, "x": x, "to": to, "with": params}
+    taken = {"x": x} if isinstance(x, str) else {"views": dict(x)}
+    step = {"do": "cluster", "use": use, **taken, "to": to, "with": params}
     _apply(table, {**step, **({"space": space} if space else {})}, seed)
     return table
 

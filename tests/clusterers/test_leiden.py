@@ -5,6 +5,7 @@ import random
 import igraph
 import numpy as np
 import pytest
+import scipy.sparse as sp
 
 from triptych.clusterers import communities
 from triptych.clusterers.leiden import FittedLeiden, Leiden
@@ -48,6 +49,12 @@ def test_rows_that_coincide(rng):
 def test_one_row_is_refused(rng):
     with pytest.raises(DataError, match="one observation has no neighbours"):
         Leiden().cluster(np.zeros((1, 2)), rng)
+
+
+@pytest.mark.parametrize("clusterer", [Leiden(), Leiden(consensus=2)])
+def test_a_sparse_space_is_refused(rng, clusterer):
+    with pytest.raises(DataError, match="leiden: the space is sparse. Reduce it first, e.g. encode with pca"):
+        clusterer.cluster(sp.csr_matrix(np.eye(9)), rng)
 
 
 def test_others_are_elected_by_their_nearest_rows(rng, monkeypatch):

@@ -14,7 +14,9 @@ from triptych.core.protocols import Places
 # Values that make any component small: each is used where a parameter of that name exists.
 SMALL = {
     "components": 4, "dim": 8, "k": 3, "n_init": 2, "epochs": 2, "latent": 4, "batch_size": 32,
-    "neighbours": 5, "hidden": (32, 32), "least_steps": 100, "steps": 200,
+    "neighbours": 5, "hidden": (32, 32), "least_steps": 100, "steps": 200, "trees": 20,
+    "crop_px": 40, "channels": (4, 4, 4), "spot_channels": (4, 4, 4), "stain_channels": (2, 4, 4),
+    "least_transcripts": 1, "count": 5, "least": 2,
 }  # fmt: skip
 
 

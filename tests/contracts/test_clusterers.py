@@ -5,11 +5,52 @@ import pytest
 
 from triptych.clusterers import registry
 from triptych.core.errors import DataError
+from triptych.core.models import Fit
 
+SEVERAL = [name for name in registry if getattr(registry.find(name), "takes_views", False)]
 FITS = [name for name in registry if hasattr(registry.find(name), "fit")]
+OPTIONAL = {"multiplex-leiden": "leidenalg"}  # those that need a package of an extra
 # What part of the rows of the fit must keep their code when the model is applied to them; elsewhere all.
 # The models of communities let neighbours vote, and a community may reach among the neighbours of another.
-KEPT = {"leiden": 0.9, "louvain": 0.9}
+KEPT = {"leiden": 0.9, "louvain": 0.9, "multiplex-leiden": 0.9}
+
+
+class OneOfViews:
+    """A clusterer of views, or its model, shown a matrix as two views: all of it, and all but a column."""
+
+    def __init__(self, of):
+        self.of = of
+
+    @staticmethod
+    def views(x):
+        return {"rna": x, "view": x[:, :2]}
+
+    def cluster(self, x, rng):
+        return self.of.cluster(self.views(x), rng)
+
+    def fit(self, x, rng):
+        value, model = self.of.fit(self.views(x), rng)
+        return Fit(value, OneOfViews(model))
+
+    def apply(self, x):
+        return self.of.apply(self.views(x))
+
+    def save(self, folder):
+        self.of.save(folder)
+
+    def restore(self, folder):
+        return OneOfViews(self.of.restore(folder))
+
+
+@pytest.fixture
+def small(small, request):
+    def build(registry, name):
+        if name in OPTIONAL:
+            pytest.importorskip(OPTIONAL[name], reason=f"the extra of {name} is not installed")
+        found = small(registry, name)
+        return OneOfViews(found) if name in SEVERAL else found
+
+    return build
 
 
 @pytest.fixture
@@ -20,7 +61,7 @@ def x(rng):
 @pytest.mark.parametrize("name", list(registry))
 def test_contract(name, small, declares, x, twice, unchanged):
     component = small(registry, name)
-    declares(registry, name, component)
+    declares(registry, name, getattr(component, "of", component))
     unchanged(x)
     found = twice(lambda rng: component.cluster(x, rng))
     assert found.shape == (80,)
@@ -76,7 +117,8 @@ def test_rows_are_applied_one_by_one(name, small, x, rng):
 @pytest.mark.parametrize("name", FITS)
 def test_other_rows_of_clear_groups_get_the_code_of_their_group(name, small, x, rng):
     value, model = small(registry, name).fit(x, rng)
-    assert np.array_equal(model.apply(x + rng.normal(0, 0.01, x.shape)), model.apply(x))
+    moved = model.apply(x + rng.normal(0, 0.01, x.shape))
+    assert np.mean(moved == model.apply(x)) >= KEPT.get(name, 1.0)
     assert set(model.apply(5 * x)) <= set(value)
 
 
@@ -90,10 +132,11 @@ def test_a_restored_model_gives_the_same_bits(name, small, x, rng, restored, sam
 @pytest.mark.parametrize("name", FITS)
 def test_damaged_models_are_refused(name, small, x, rng, refuses_damage):
     component = small(registry, name)
-    refuses_damage(component, component.fit(x, rng).model)
+    model = component.fit(x, rng).model
+    refuses_damage(getattr(component, "of", component), getattr(model, "of", model))
 
 
-@pytest.mark.parametrize("name", FITS)
+@pytest.mark.parametrize("name", [name for name in FITS if name not in SEVERAL])
 def test_rows_unlike_those_of_the_fit_are_refused(name, small, x, rng):
     model = small(registry, name).fit(x, rng).model
     with pytest.raises(DataError, match=f"{name}: the matrix has 2 columns; the fit had 3"):

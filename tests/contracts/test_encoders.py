@@ -1,55 +1,81 @@
 """Every encoder: finite rows in number, repeatable, inputs untouched."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from scipy.spatial import cKDTree
 
 from triptych.core.errors import DataError
-from triptych.core.protocols import Counts
+from triptych.core.protocols import Counts, Crops, Molecules
 from triptych.encoders import registry
 
 WINDOWS = [name for name in registry if registry.find(name).takes == "windows"]
+CROPS = [name for name in registry if registry.find(name).takes == "crops"]
 OTHERS = [name for name in registry if name not in WINDOWS]
+TRAINED = ("spot-vae", "stain-vae", "dual-vae")  # the order of the rows decides their batches
+OPTIONAL = {"cellprofiler": "cp_measure"}
 FITS = [name for name in OTHERS if hasattr(registry.find(name), "fit")]
-COUNTING = [name for name in FITS if registry.find(name).takes == "counts"]
+COUNTING = [name for name in FITS if registry.find(name).takes in ("counts", "labelled-counts")]
+
+
+@pytest.fixture(autouse=True)
+def installed(request):
+    name = request.node.callspec.params["name"]
+    if name in OPTIONAL:
+        pytest.importorskip(OPTIONAL[name], reason=f"the extra of {name} is not installed")
 
 
 @pytest.fixture
 def counts(rng):
     matrix = sp.csr_matrix(rng.poisson(rng.gamma(1, 1, (80, 4)) @ rng.gamma(1, 0.5, (4, 30))))
-    return Counts(matrix, np.array([f"g{i}" for i in range(30)]), np.arange(80) % 2)
+    truth = np.arange(80) % 4 - 1
+    return Counts(matrix, np.array([f"g{i}" for i in range(30)]), np.arange(80) % 2, truth)
 
 
-def encoded(component, counts, places, twice):
+@pytest.fixture
+def crops(rng):
+    """Two sections of 40 cells each, rows of both mixed, all well inside their stains."""
+    sample, genes = rng.permutation(np.repeat([0, 1], 40)), np.array([f"g{i}" for i in range(6)])
+    centres = rng.uniform(40, 260, (80, 2))
+    molecules = []
+    for code in (0, 1):
+        px = rng.uniform(0, 300, (4000, 2)).astype(np.float32)
+        far, near = cKDTree(centres[sample == code]).query(px)
+        owner = np.where(far < 15, np.flatnonzero(sample == code)[near], -1)
+        molecules.append(Molecules(px, rng.integers(0, 6, 4000), owner))
+    pixels = tuple(tuple(rng.integers(0, 4096, (300, 300), dtype=np.uint16) for _ in "ab") for _ in (0, 1))
+    return Crops(centres, sample, (0.1, 0.1), ("DAPI", "Membrane"), pixels, genes, tuple(molecules))
+
+
+def encoded(component, given, twice):
     if component.takes == "windows":
         assert component.window_um > 0
         rng = np.random.default_rng(0)
         windows = rng.integers(0, 256, (6, component.tile_px, component.tile_px, 3), dtype=np.uint8)
         windows.flags.writeable = False
         return 6, twice(lambda _: component.load("cpu")(windows))
-    given = counts if component.takes == "counts" else places
     return 80, twice(lambda rng: component.encode(given, rng))
 
 
 @pytest.mark.parametrize("name", list(registry))
-def test_contract(name, small, declares, counts, places, twice, unchanged):
+def test_contract(name, small, declares, counts, places, given, twice, unchanged):
     component = small(registry, name)
     declares(registry, name, component)
-    assert component.takes in ("counts", "places", "windows")
+    assert component.takes in ("counts", "labelled-counts", "places", "windows", "crops")
     unchanged(counts.matrix, counts.batch, places.um, places.sample)
-    rows, found = encoded(component, counts, places, twice)
+    rows, found = encoded(component, given, twice)
     assert found.ndim == 2
     assert found.shape[0] == rows
     assert np.issubdtype(found.dtype, np.floating)
     assert np.isfinite(found.data if sp.issparse(found) else found).all()
 
 
-@pytest.mark.parametrize("name", OTHERS)
-def test_order_of_rows_does_not_matter(name, small, counts, places):
+@pytest.mark.parametrize("name", [name for name in OTHERS if name not in TRAINED])
+def test_order_of_rows_does_not_matter(name, small, given):
     component, order = small(registry, name), np.random.default_rng(2).permutation(80)
-    moved = Counts(counts.matrix[order], counts.genes, counts.batch[order])
-    elsewhere = type(places)(places.um[order], places.sample[order])
-    given, turned = (counts, moved) if component.takes == "counts" else (places, elsewhere)
+    turned = some(given, order)
     one, other = (component.encode(g, np.random.default_rng(0)) for g in (given, turned))
     one, other = (m.toarray() if sp.issparse(m) else m for m in (one, other))
     assert np.allclose(one[order], other, atol=1e-6)
@@ -66,12 +92,38 @@ def test_windows_do_not_depend_on_their_batch(name, small):
 
 
 def some(given, rows):
-    """A part of the counts or places, whose codes count from 0 again."""
+    """A part of the counts, places or crops, whose codes count from 0 again."""
     if isinstance(given, Counts):
         batch = np.unique(given.batch[rows], return_inverse=True)[1]
-        return Counts(given.matrix[rows], given.genes, batch)
+        return Counts(given.matrix[rows], given.genes, batch, given.truth[rows])
+    if isinstance(given, Crops):
+        return some_crops(given, rows)
     sample = np.unique(given.sample[rows], return_inverse=True)[1]
     return type(given)(given.um[rows], sample)
+
+
+def some_crops(given, rows):
+    """The crops of some cells, among the molecules and stains of their sections."""
+    kept, sample = np.unique(given.sample[rows], return_inverse=True)
+    place = np.full(len(given.sample) + 1, -1)
+    place[rows] = np.arange(len(rows))
+    molecules = tuple(
+        Molecules(given.molecules[code].px, given.molecules[code].gene, place[given.molecules[code].cell])
+        for code in kept
+    )
+    return Crops(
+        given.centres_px[rows], sample, tuple(given.mpp[code] for code in kept), given.stains,
+        tuple(given.pixels[code] for code in kept), given.genes, molecules,
+    )  # fmt: skip
+
+
+def poisoned(given, poison):
+    """Other stains and molecules in the second section."""
+    stains = tuple(plane + np.uint16(poison) for plane in given.pixels[1])
+    moved = Molecules(
+        given.molecules[1].px + np.float32(poison), given.molecules[1].gene, given.molecules[1].cell
+    )
+    return replace(given, pixels=(given.pixels[0], stains), molecules=(given.molecules[0], moved))
 
 
 def dense(found):
@@ -79,8 +131,9 @@ def dense(found):
 
 
 @pytest.fixture
-def given(name, counts, places):
-    return counts if registry.find(name).takes == "counts" else places
+def given(name, counts, places, crops):
+    takes = registry.find(name).takes
+    return crops if takes == "crops" else counts if takes.endswith("counts") else places
 
 
 @pytest.mark.parametrize("name", FITS)
@@ -119,7 +172,9 @@ def test_a_model_knows_nothing_of_rows_it_was_not_given(name, small, given, tmp_
         if isinstance(given, Counts):
             matrix = given.matrix.toarray()
             matrix[50:] += poison
-            whole = Counts(sp.csr_matrix(matrix), given.genes, given.batch)
+            whole = Counts(sp.csr_matrix(matrix), given.genes, given.batch, given.truth)
+        elif isinstance(given, Crops):  # the other section is another donor
+            rows, whole = np.flatnonzero(given.sample == 0), poisoned(given, poison)
         else:
             whole = type(given)(given.um + poison * (np.arange(80) >= 50)[:, None], given.sample)
         part = some(whole, rows)
@@ -131,7 +186,7 @@ def test_a_model_knows_nothing_of_rows_it_was_not_given(name, small, given, tmp_
 @pytest.mark.parametrize("name", COUNTING)
 def test_counts_of_other_genes_are_refused(name, small, counts, rng):
     model = small(registry, name).fit(counts, rng).model
-    strangers = Counts(counts.matrix, np.char.add("h", counts.genes), counts.batch)
+    strangers = replace(counts, genes=np.char.add("h", counts.genes))
     with pytest.raises(DataError, match=f"{name}: 30 of 30 genes of the fit are missing"):
         model.apply(strangers)
 
@@ -139,7 +194,7 @@ def test_counts_of_other_genes_are_refused(name, small, counts, rng):
 @pytest.mark.parametrize("name", COUNTING)
 def test_genes_are_found_in_any_order(name, small, counts, rng, same_bits):
     model, order = small(registry, name).fit(counts, rng).model, rng.permutation(30)
-    turned = Counts(counts.matrix[:, order], counts.genes[order], counts.batch)
+    turned = replace(counts, matrix=counts.matrix[:, order], genes=counts.genes[order])
     same_bits(model.apply(turned), model.apply(counts))
 
 
@@ -148,6 +203,6 @@ def test_without_a_fit_each_section_is_by_itself(name, small, given, places):
     component = small(registry, name)
     together = dense(component.encode(given, np.random.default_rng(0)))
     for code in (0, 1):
-        rows = np.flatnonzero(places.sample == code)
+        rows = np.flatnonzero(getattr(given, "sample", places.sample) == code)
         alone = dense(component.encode(some(given, rows), np.random.default_rng(0)))
         assert np.allclose(together[rows], alone, atol=1e-8)

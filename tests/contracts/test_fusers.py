@@ -7,15 +7,15 @@ from triptych.core.errors import DataError
 from triptych.fusers import registry
 
 FITS = [name for name in registry if hasattr(registry.find(name), "fit")]
-BY_ROWS = [name for name in registry if name in ("concat", "smooth", "pca")]  # no order, no windows
-OPTIONAL = {"umap": "umap"}  # those that need a package of the extra of the same name
+BY_ROWS = [name for name in registry if name in ("concat", "smooth", "pca", "select")]  # no order, no windows
+OPTIONAL = {"umap": "umap", "select": "pycytominer"}  # those that need a package of an extra
 
 
 @pytest.fixture(autouse=True)
 def installed(request):
     name = request.node.callspec.params["name"]
     if name in OPTIONAL:
-        pytest.importorskip(OPTIONAL[name], reason=f"the extra {name} is not installed")
+        pytest.importorskip(OPTIONAL[name], reason=f"the extra of {name} is not installed")
 
 
 @pytest.fixture

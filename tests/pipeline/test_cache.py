@@ -74,6 +74,16 @@ def test_what_a_killed_run_left_is_no_entry(cache):
     assert [entry.key for entry in cache.entries()] == [KEY]
 
 
+def test_prune_reaches_decoded_stains(cache):
+    folder = cache.folder / "planes"
+    folder.mkdir(parents=True)
+    (folder / "a.npy").write_bytes(b"12345")
+    (folder / ".draft-b").write_bytes(b"123")
+    assert cache.prune(older_s=3600) == (0, 0)
+    assert cache.prune() == (2, 8)
+    assert not list(folder.iterdir())
+
+
 def test_prune(cache):
     cache.put(KEY, np.arange(3.0), {})
     assert cache.prune(older_s=3600) == (0, 0)

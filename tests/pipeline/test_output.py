@@ -1,5 +1,7 @@
 import json
+from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -36,6 +38,29 @@ def test_the_record_round_trips(filled):
     pd.testing.assert_frame_equal(back.scores, record.scores, check_dtype=False)
     assert back.steps == record.steps
     assert back.warnings == record.warnings
+
+
+def test_pictures_losses_and_notes_round_trip(filled, table):
+    out, record = filled
+    pairs = np.arange(48, dtype=np.uint8).reshape(2, 2, 3, 4)
+    noted = pd.DataFrame({"gene": ["g"], "r2": [0.5]})
+    noted.attrs["note"] = "of neighbours"
+    more = replace(
+        record, pictures={"obsm:X_a": {"DAPI": pairs}}, losses={"obsm:X_a": {"loss": np.array([2.0, 1.0])}},
+        tables={"ridge": noted},
+    )  # fmt: skip
+    with output.filling(out) as folder:
+        output.write(table, more, parse(RECIPE, "v"), folder)
+    back = output.read_record(out)
+    assert np.array_equal(back.pictures["obsm:X_a"]["DAPI"], pairs)
+    assert back.losses["obsm:X_a"]["loss"].tolist() == [2.0, 1.0]
+    assert back.tables["ridge"].attrs["note"] == "of neighbours"
+    (out / "shown.safetensors").write_bytes(b"damaged")
+    with pytest.raises(DataError, match="is damaged"):
+        output.read_record(out)
+    with output.filling(out) as folder:
+        output.write(table, record, parse(RECIPE, "v"), folder)
+    assert not (out / "shown.safetensors").exists()
 
 
 def test_the_same_study_may_be_written_again(filled):

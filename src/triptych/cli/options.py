@@ -10,7 +10,9 @@ import typer
 from triptych.readers.layouts import ReadOptions
 
 Recipe = Annotated[str, typer.Argument(help="A recipe's name, or the path of a YAML file.")]
-Data = Annotated[str, typer.Argument(help="A file, a folder, a study manifest, «toy» or «toy-cells».")]
+Data = Annotated[
+    str, typer.Argument(help="A file, a folder, a study manifest, «toy», «toy-cells» or «toy-crops».")
+]
 Out = Annotated[Path, typer.Option("--out", "-o", help="Folder for table, scores, figures and report.")]
 Changes = Annotated[
     list[str] | None, typer.Option("--set", help="TARGET.KEY=VALUE, e.g. fuse.window=7; repeatable.")

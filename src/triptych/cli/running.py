@@ -53,6 +53,7 @@ def plan(
     """Show what would run, and what is already in the cache; runs nothing."""
     from triptych.core.settings import cache_dir
     from triptych.pipeline.cache import Cache
+    from triptych.pipeline.each import bound
     from triptych.pipeline.plan import plan as planned
     from triptych.pipeline.recipe import load
     from triptych.pipeline.study import Study
@@ -61,17 +62,20 @@ def plan(
     ready = load(recipe, changes or ())
     ready = ready if seed is None else ready.model_copy(update={"seed": seed})
     study = Study(read(data, options.reading(samples, truth, unlabelled)))
-    tables.show_plan(planned(ready, study, Cache(cache_dir()), per_sample=per_sample))
+    tables.show_plan(planned(bound(ready, study), study, Cache(cache_dir()), per_sample=per_sample))
 
 
 def check(recipe: options.Recipe, changes: options.Changes = None) -> None:
     """Check a recipe without data: names, parameters, and which step feeds which."""
+    from triptych.pipeline.each import patterns, sketched
     from triptych.pipeline.recipe import load
     from triptych.pipeline.wiring import check as wired
 
     ready = load(recipe, changes or ())
-    wired(ready)
-    typer.echo(f"{ready.name}: {len(ready.steps)} steps, no fault")
+    whole = sketched(ready)
+    wired(whole)
+    more = " with one view" if patterns(ready) else ""
+    typer.echo(f"{ready.name}: {len(whole.steps)} steps{more}, no fault")
 
 
 def apply(

@@ -16,5 +16,6 @@ registry: Final = Registry(
         "leiden": "triptych.clusterers.leiden:Leiden",
         "dec": "triptych.clusterers.dec:Dec",
         "louvain": "triptych.clusterers.louvain:Louvain",
+        "multiplex-leiden": "triptych.clusterers.multiplex_leiden:MultiplexLeiden",
     },
 )

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from triptych.clusterers.door import check_like, check_rows
 from triptych.core.errors import DataError
 from triptych.core.models import Saved
-from triptych.core.protocols import Codes, Matrix
+from triptych.core.protocols import Codes, Indices, Matrix
 from triptych.maths.graphs import jaccard, nearest_rows
 from triptych.maths.threads import one_thread
 
@@ -59,6 +59,8 @@ def check_community_rows(clusterer: str, x: Matrix, k: int) -> None:
     DataError
         With what there is.
     """
+    if sp.issparse(x):
+        raise DataError(f"{clusterer}: the space is sparse.", "Reduce it first, e.g. encode with pca.")
     check_rows(clusterer, x)
     if len(x) < 2:
         raise DataError(f"{clusterer}: one observation has no neighbours.", "Keep more observations.")
@@ -67,6 +69,42 @@ def check_community_rows(clusterer: str, x: Matrix, k: int) -> None:
             f"{clusterer}: {k} clusters cannot be made of {len(x)} observations.",
             f"Set k to at most {len(x)}, or keep more observations.",
         )
+
+
+@dataclass(frozen=True, eq=False)
+class NeighbourGraphs:
+    """Graphs of any number of nearest rows, from one search for the most.
+
+    Parameters
+    ----------
+    nearest
+        The nearest rows of each, itself excluded, by increasing distance, shape (n, most).
+    weights
+        Of the edges, as for `neighbour_graph`.
+    """
+
+    nearest: Indices
+    weights: EdgeWeights
+
+    @classmethod
+    def of(cls, x: Matrix, most: int, weights: EdgeWeights) -> NeighbourGraphs:
+        """Search the ``most`` nearest of each row of ``x``, shape (n, d), or as many as there are."""
+        with one_thread():
+            found = nearest_rows(x, min(most, len(x) - 1))
+        return cls(found.indices.reshape(len(x), -1), weights)
+
+    def graph(self, neighbours: int) -> tuple[Any, list[float]]:
+        """What `neighbour_graph` gives for as many neighbours, at most those that were searched."""
+        import igraph
+
+        indices = self.nearest[:, :neighbours]
+        n, count = indices.shape
+        ends = np.arange(0, n * count + 1, count)
+        nearest = sp.csr_matrix((np.ones(n * count), indices.ravel(), ends), shape=(n, n))
+        edges = sp.csr_matrix(nearest.maximum(nearest.T)) if self.weights == "one" else jaccard(nearest)
+        upper = sp.triu(edges, k=1, format="coo")
+        graph = igraph.Graph(n=n, edges=np.stack([upper.row, upper.col], axis=1))
+        return graph, upper.data.tolist()
 
 
 def neighbour_graph(x: Matrix, neighbours: int, weights: EdgeWeights) -> tuple[Any, list[float]]:
@@ -85,14 +123,7 @@ def neighbour_graph(x: Matrix, neighbours: int, weights: EdgeWeights) -> tuple[A
     -------
     An igraph graph of n nodes without directions, and one weight for each edge.
     """
-    import igraph
-
-    with one_thread():
-        nearest = nearest_rows(x, min(neighbours, len(x) - 1))
-    edges = sp.csr_matrix(nearest.maximum(nearest.T)) if weights == "one" else jaccard(nearest)
-    upper = sp.triu(edges, k=1, format="coo")
-    graph = igraph.Graph(n=len(x), edges=np.stack([upper.row, upper.col], axis=1))
-    return graph, upper.data.tolist()
+    return NeighbourGraphs.of(x, neighbours, weights).graph(neighbours)
 
 
 @contextmanager
@@ -106,6 +137,32 @@ def seeded(seed: int) -> Iterator[None]:
             yield
         finally:
             igraph.set_random_number_generator(random)
+
+
+def nearest_labels(space: Matrix, labels: Codes, x: Matrix, neighbours: int) -> Iterator[Codes]:
+    """Labels of the rows of a fit that are nearest to others, block by block.
+
+    Parameters
+    ----------
+    space
+        Rows of the fit, shape (n, d).
+    labels
+        Of each, shape (n,).
+    x
+        The others, shape (m, d).
+    neighbours
+        How many; fewer when the fit has not so many.
+
+    Yields
+    ------
+    Labels by increasing distance, shape (b, neighbours), of at most `ROWS` rows.
+    """
+    from sklearn.neighbors import NearestNeighbors
+
+    model = NearestNeighbors(n_neighbors=min(neighbours, len(space))).fit(space)
+    for start in range(0, len(x), ROWS):
+        rows = np.asarray(x[start : start + ROWS], np.float32)
+        yield labels[model.kneighbors(rows, return_distance=False)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,17 +208,10 @@ class FittedCommunities(Saved):
         DataError
             When values are not finite or the columns are not as many as in the fit.
         """
-        from sklearn.neighbors import NearestNeighbors
-
         check_like(type(self.component).__name__.lower(), x, self.space.shape[1])
-        count = min(self.component.neighbours, len(self.space))
-        blocks = []
         with one_thread():
-            model = NearestNeighbors(n_neighbors=count).fit(self.space)
-            for start in range(0, len(x), ROWS):
-                rows = np.asarray(x[start : start + ROWS], np.float32)
-                blocks.append(_elected(self.labels[model.kneighbors(rows, return_distance=False)]))
-        return np.concatenate(blocks)
+            around = nearest_labels(self.space, self.labels, x, self.component.neighbours)
+            return np.concatenate([_elected(labels) for labels in around])
 
 
 def _elected(labels: Codes) -> Codes:

@@ -16,7 +16,7 @@ itself.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias, runtime_checkable
 
@@ -71,11 +71,66 @@ class Counts:
         Gene names, shape (g,).
     batch
         Code of the batch of each observation, shape (n,).
+    truth
+        Code of the known label of each observation, shape (n,), -1 = unlabelled; None unless an encoder asks
+        for labels.
     """
 
     matrix: sp.csr_matrix
     genes: NDArray[np.str_]
     batch: Codes
+    truth: Codes | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Molecules:
+    """Single transcripts of one section.
+
+    Parameters
+    ----------
+    px
+        x and y in pixels of the section's stains, shape (m, 2); the pixel i covers [i, i + 1).
+    gene
+        Code of the gene of each, shape (m,), never missing.
+    cell
+        Row of the observation that each was assigned to, shape (m,); -1 = none.
+    """
+
+    px: NDArray[np.float32]
+    gene: Codes
+    cell: Codes
+
+
+@dataclass(frozen=True, eq=False)
+class Crops:
+    """What surrounds each cell, section by section and not yet cropped.
+
+    Parameters
+    ----------
+    centres_px
+        x and y of each cell in pixels of its section's stains, shape (n, 2); the pixel i covers [i, i + 1).
+    sample
+        Code of the section of each cell, shape (n,).
+    mpp
+        Micrometres per pixel of the stains of each section; NaN where unknown.
+    stains
+        Names of the channels.
+    pixels
+        Section → channel → grey values, shape (h, w), often memory-mapped; no channels where no stains are
+        wanted.
+    genes
+        Gene names, shape (g,).
+    molecules
+        Of each section; empty where none are wanted.
+    """
+
+    centres_px: Matrix
+    sample: Codes
+    mpp: tuple[float, ...]
+    stains: tuple[str, ...] = ()
+    pixels: tuple[tuple[NDArray[Any], ...], ...] = ()
+    genes: NDArray[np.str_] = field(default_factory=lambda: np.empty(0, np.str_))
+    molecules: tuple[Molecules, ...] = ()
 
 
 class Component(Protocol):
@@ -88,9 +143,13 @@ class Component(Protocol):
 
 @runtime_checkable
 class GeneEncoder(Protocol):
-    """Counts → (n, d), dense or CSR."""
+    """Counts → (n, d), dense or CSR.
 
-    takes: ClassVar[Literal["counts"]]
+    One that ``takes`` ``labelled-counts`` is given the known labels in ``Counts.truth`` when it is fitted;
+    its model's ``apply`` must not need them.
+    """
+
+    takes: ClassVar[Literal["counts", "labelled-counts"]]
 
     def encode(self, counts: Counts, rng: np.random.Generator) -> Array: ...
 
@@ -124,6 +183,20 @@ class ImageEncoder(Protocol):
 
 
 @runtime_checkable
+class CropEncoder(Protocol):
+    """What surrounds each cell → (n, d).
+
+    ``sees`` says what it looks at: ``stains``, ``molecules`` or both. ``stains`` names the channels; none
+    named are all that the data have. One that declares ``may_miss: ClassVar[bool] = True`` may give NaN.
+    """
+
+    takes: ClassVar[Literal["crops"]]
+    sees: ClassVar[frozenset[str]]
+
+    def encode(self, crops: Crops, rng: np.random.Generator) -> Matrix: ...
+
+
+@runtime_checkable
 class Aligner(Protocol):
     """(n, d) and batch codes (n,) → (n, d)."""
 
@@ -147,7 +220,10 @@ class Clusterer(Protocol):
 
     A clusterer that learns a space of its own declares ``learns_space: ClassVar[bool] = True``: its ``fit``
     takes a keyword ``encoder``, the model of the fuser from whose encoder it starts (None: it trains one
-    itself), and its model has ``embed``, (n, d) → (n, latent).
+    itself), and its model has ``embed``, (n, d) → (n, latent). One that clusters several
+    views at once declares ``takes_views: ClassVar[bool] = True``: in place of ``x`` it takes views by role,
+    each (n, d), and its ``fit`` a keyword ``tuned``, role → the model of a clusterer whose settings that view
+    inherits. A model that chose settings from the data tells them in ``chosen``, name → number.
     """
 
     def cluster(self, x: Matrix, rng: np.random.Generator) -> Codes: ...

@@ -23,6 +23,8 @@ TRUTH: Final = "obs:truth"  # known labels; missing = unlabelled
 SPATIAL: Final = "obsm:spatial"  # full-resolution pixels, x then y
 SPATIAL_UM: Final = "obsm:spatial_um"  # micrometres, x then y
 IMAGE: Final = "image"  # the section's pixels, beside the table
+STAINS: Final = "stains"  # its fluorescence channels, beside the table
+MOLECULES: Final = "molecules"  # its single transcripts, beside the table
 OF_DATA: Final = (COUNTS, SAMPLE, DONOR, BATCH, TRUTH, SPATIAL, SPATIAL_UM)
 UNS: Final = "triptych"  # key in uns of everything the package keeps
 

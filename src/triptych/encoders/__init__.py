@@ -1,21 +1,23 @@
-"""Encoders: counts, places or windows of pixels → one vector per observation."""
+"""Encoders: counts, places, windows of pixels or crops around cells → one vector per observation."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from triptych.core.protocols import GeneEncoder, ImageEncoder, PlaceEncoder
+from triptych.core.protocols import CropEncoder, GeneEncoder, ImageEncoder, PlaceEncoder
 from triptych.core.registry import Registry
 
 registry: Final = Registry(
     "encoders",
-    (GeneEncoder, PlaceEncoder, ImageEncoder),
+    (GeneEncoder, PlaceEncoder, ImageEncoder, CropEncoder),
     {
         "pca": "triptych.encoders.genes.pca:Pca",
         "raw": "triptych.encoders.genes.raw:Raw",
         "log-normalised": "triptych.encoders.genes.log_normalised:LogNormalised",
         "cancer-foundation": "triptych.encoders.genes.cancer_foundation:CancerFoundation",
         "geneformer": "triptych.encoders.genes.geneformer:Geneformer",
+        "gene-subset": "triptych.encoders.genes.gene_subset:GeneSubset",
+        "marker-subset": "triptych.encoders.genes.marker_subset:MarkerSubset",
         "lookup": "triptych.encoders.places.lookup:Lookup",
         "sinusoidal": "triptych.encoders.places.sinusoidal:Sinusoidal",
         "stain-texture": "triptych.encoders.images.stain_texture:StainTexture",
@@ -23,5 +25,9 @@ registry: Final = Registry(
         "dinov2": "triptych.encoders.images.dinov2:Dinov2",
         "dinov2-reg": "triptych.encoders.images.dinov2_reg:Dinov2Reg",
         "uni2-h": "triptych.encoders.images.uni2_h:UNI2h",
+        "spot-vae": "triptych.encoders.crops.spot_vae:SpotVae",
+        "stain-vae": "triptych.encoders.crops.stain_vae:StainVae",
+        "dual-vae": "triptych.encoders.crops.dual_vae:DualVae",
+        "cellprofiler": "triptych.encoders.crops.cellprofiler:CellProfiler",
     },
 )

@@ -27,6 +27,7 @@ from triptych.pipeline.identity import of_file
 log = logging.getLogger(__name__)
 TEMPORARY = ".tmp-"
 MODEL = "model"
+PLANES = "planes"  # folder in which compressed stains lie decoded
 STALE_S = 86_400
 
 
@@ -143,7 +144,12 @@ class Cache:
             yield Entry(path.parent.name, size, path.stat().st_mtime, about)
 
     def prune(self, *, older_s: float = 0.0) -> tuple[int, int]:
-        """Remove entries not used for ``older_s`` seconds, and what killed runs left; count and bytes."""
+        """Remove entries and decoded stains not used for ``older_s`` seconds, and what killed runs left.
+
+        Returns
+        -------
+        How many, and how many bytes.
+        """
         now, count, size = time.time(), 0, 0
         for entry in list(self.entries()):
             if now - entry.used >= older_s:
@@ -152,6 +158,10 @@ class Cache:
         for left in self.folder.glob(f"steps/*/{TEMPORARY}*"):
             if now - left.stat().st_mtime > min(older_s, STALE_S):
                 shutil.rmtree(left)
+        for plane in list(self.folder.glob(f"{PLANES}/*")):
+            if now - plane.stat().st_atime >= older_s:
+                count, size = count + 1, size + plane.stat().st_size
+                plane.unlink()
         return count, size
 
 

@@ -228,7 +228,7 @@ def _spaces(study: Study, written: set[str]) -> dict[str, Reference]:
     section = study.codes(slots.SAMPLE, STUDY)[0]
     for slot in sorted(written):
         x = study.array(slot, STUDY)
-        if not sp.issparse(x) and x.shape[1] <= WIDEST:
+        if not sp.issparse(x) and x.shape[1] <= WIDEST and np.isfinite(x).all():
             found[slot] = Reference.of(np.asarray(x), section)
     return found
 

@@ -39,6 +39,12 @@ def warnings(planned: list[PlannedStep], records: list[StepRecord], study: Study
     counts = ", ".join(f"{n} {count}" for n, count in missing.items() if 0 < count < len(study.rows(n)))
     if counts:
         found.append(f"Observations without a known label are left out of the scores: {counts}.")
+    informed = [s for s in planned if getattr(s.units[0].component, "takes", "") == "labelled-counts"]
+    if informed:
+        written = ", ".join(s.step.writes for s in informed)
+        found.append(
+            f"{written}: genes were chosen by the known labels, so whatever is built on them has seen them."
+        )
     if not study.has(slots.SPATIAL_UM):
         found.append("No physical scale is known: distances are in the table's own units, not in µm.")
     if any(s.over == "sample" and s.step.do == "cluster" for s in planned) and len(study.samples) > 1:

@@ -7,13 +7,17 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import yaml
 from anndata import AnnData, read_h5ad
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
 
 from triptych.core.checks import listing
 from triptych.core.errors import DataError, OutputError
@@ -22,8 +26,12 @@ from triptych.pipeline.recipe import Recipe
 from triptych.pipeline.record import SCORE_COLUMNS, RunRecord, StepRecord
 
 PROVENANCE = "provenance.json"
+SHOWN = "shown.safetensors"  # pictures and losses of models
+SEPARATOR = "|"
 STAGING = ".triptych-"
-SOMETIMES = ("model", "tables", "runs.csv", "summary.csv", "pairs.csv", "folds.csv")  # not of every run
+SOMETIMES = (  # not of every run
+    "model", "tables", SHOWN, "runs.csv", "summary.csv", "pairs.csv", "folds.csv",
+)  # fmt: skip
 
 
 def claim(out: Path, recipe: str, data_identity: str) -> None:
@@ -102,9 +110,12 @@ def write(table: AnnData, record: RunRecord, recipe: Recipe, folder: Path) -> No
         (folder / "tables").mkdir(exist_ok=True)
         found.to_csv(folder / "tables" / f"{name}.csv", index=False)
     (folder / "recipe.yaml").write_text(recipe.to_yaml(), "utf-8")
-    content = asdict(record)
+    if record.pictures:
+        save_file(_shown(record), folder / SHOWN)
+    content = asdict(replace(record, pictures={}, losses={}))
     content["scores"] = _plain(record.scores)
     content["tables"] = {name: _plain(found) for name, found in record.tables.items()}
+    content["notes"] = {name: str(found.attrs.get("note", "")) for name, found in record.tables.items()}
     (folder / PROVENANCE).write_text(json.dumps(content, indent=1), "utf-8")
 
 
@@ -118,6 +129,25 @@ def write_claim(folder: Path, *, recipe: str, data: str, identity: str) -> None:
     """Write the provenance by which the folder is known again."""
     content = {"recipe": recipe, "data": data, "data_identity": identity, "versions": versions()}
     (folder / PROVENANCE).write_text(json.dumps(content, indent=1), "utf-8")
+
+
+def _shown(record: RunRecord) -> dict[str, NDArray[Any]]:
+    """Pictures and losses under names that `_parts` takes apart."""
+    return {
+        SEPARATOR.join((kind, slot, name)): np.ascontiguousarray(array)
+        for kind in ("pictures", "losses")
+        for slot, arrays in getattr(record, kind).items()
+        for name, array in arrays.items()
+    }
+
+
+def _parts(path: Path) -> dict[str, dict[str, dict[str, NDArray[Any]]]]:
+    """What a run showed: ``pictures`` and ``losses`` by slot and name."""
+    found: dict[str, dict[str, dict[str, NDArray[Any]]]] = {"pictures": {}, "losses": {}}
+    for key, array in (load_file(path) if path.is_file() else {}).items():
+        kind, slot, name = key.split(SEPARATOR)
+        found[kind].setdefault(slot, {})[name] = array
+    return found
 
 
 def _plain(frame: pd.DataFrame) -> list[dict[Any, Any]]:
@@ -152,8 +182,10 @@ def read_record(out: Path) -> RunRecord:
         content["steps"] = [StepRecord(**step) for step in content["steps"]]
         content["scores"] = pd.DataFrame(content["scores"], columns=list(SCORE_COLUMNS))
         content["tables"] = {name: pd.DataFrame(rows) for name, rows in content.get("tables", {}).items()}
-        return RunRecord(**content)
-    except (ValueError, KeyError, TypeError) as error:
+        for name, note in content.pop("notes", {}).items():
+            content["tables"][name].attrs["note"] = note
+        return RunRecord(**{**content, **_parts(out / SHOWN)})
+    except (ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
         raise DataError(f"{path} is damaged: {error}.", "Run again.") from error
 
 

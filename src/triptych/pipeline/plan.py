@@ -148,12 +148,12 @@ def plan(
         notes = tuple(dict.fromkeys(note for _, found in made for note in found))
         k_from = _k_from(ledger, step, reads, names)
         wanted = bool(step.also) or any(
-            step.writes == getattr(other, "encoder", None) for other in recipe.steps
+            step.writes in getattr(other, "learns_from", {}).values() for other in recipe.steps
         )
         one = PlannedStep(index, step, reads, over, tuple(unit for unit, _ in made), notes, k_from, wanted)
         one = replace(one, units=tuple(_looked_up(unit, cache, model=one.fits) for unit in one.units))
         planned.append(one)
-        _check_encoder(one, planned)
+        _check_sources(one, planned)
         if step.writes:
             ledger.written[step.writes] = {unit.name: unit.key for unit in one.units}
             ledger.k_from[step.writes] = k_from
@@ -171,27 +171,33 @@ def _components(recipe: Recipe) -> Iterator[Any]:
             yield stains.make(step.stain.use, step.stain.params)
 
 
-def _check_encoder(one: PlannedStep, planned: Sequence[PlannedStep]) -> None:
-    """Refuse an encoder of other observations, or of a component that learns nothing.
+def _check_sources(one: PlannedStep, planned: Sequence[PlannedStep]) -> None:
+    """Refuse what was learned from other observations, and encoders or settings that nobody learned.
 
     Raises
     ------
     RecipeError
         Saying which step wrote it.
     """
-    slot = one.reads.get("encoder")
-    if slot is None or one.step.do != "cluster":
-        return
-    source = next(step for step in reversed(planned) if step.step.writes == slot)
-    if source.over != one.over:
-        raise RecipeError(
-            f"Step {one.index} is over {one.over}, its encoder was fitted over {source.over}.",
-            "Say the same over: in both.",
-        )
-    if not getattr(source.units[0].component, "encodes", False):
-        raise RecipeError(
-            f"{source.step.use} learns no encoder.", "Name a slot that autoencoder or sdae wrote."
-        )
+    for role, slot in getattr(one.step, "learns_from", {}).items():
+        source = next(step for step in reversed(planned) if step.step.writes == slot)
+        component, what = source.units[0].component, "encoder" if role == "encoder" else "settings"
+        if source.over != one.over:
+            raise RecipeError(
+                f"Step {one.index} is over {one.over}, its {what} were chosen over {source.over}."
+                if role != "encoder"
+                else f"Step {one.index} is over {one.over}, its encoder was fitted over {source.over}.",
+                "Say the same over: in both.",
+            )
+        if role == "encoder" and not getattr(component, "encodes", False):
+            raise RecipeError(
+                f"{source.step.use} learns no encoder.", "Name a slot that autoencoder or sdae wrote."
+            )
+        if role != "encoder" and not hasattr(component, "neighbours"):
+            raise RecipeError(
+                f"{source.step.use} has no neighbours and no resolution to inherit.",
+                "Name labels that leiden wrote.",
+            )
 
 
 def _k_from(ledger: _Ledger, step: Any, reads: dict[str, str], units: Sequence[str]) -> str:

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from triptych.core.checks import Faults, nearest
 from triptych.core.errors import RecipeError, UnknownComponentError
 from triptych.pipeline.rooms import BY_VERB
-from triptych.pipeline.steps import Encode, Step
+from triptych.pipeline.steps import Each, Encode, Step
 from triptych.stains import registry as stains
 
 Where = tuple[str | int, ...]
@@ -64,6 +64,8 @@ def load(recipe: str | Path, changes: Sequence[str] = ()) -> Recipe:
     RecipeError
         When the file is not a recipe; all faults, each with its line.
     """
+    from triptych.pipeline.each import sketched
+
     path, names = Path(recipe), shipped()
     if str(recipe) in names:
         where, text = f"{recipe}.yaml", names[str(recipe)]
@@ -73,7 +75,9 @@ def load(recipe: str | Path, changes: Sequence[str] = ()) -> Recipe:
         raise UnknownComponentError(
             f"There is no recipe {recipe}, nor a .yaml file of that name.", nearest(str(recipe), names)
         )
-    return parse(text, where, changes)
+    read = parse(text, where, changes)
+    sketched(read)  # so that the faults of repeated steps are told before there are data
+    return read
 
 
 def _text(path: Path) -> str:
@@ -131,12 +135,12 @@ def _validated(content: Mapping[str, Any], lines: Mapping[Where, int], faults: F
         return Recipe.model_validate(content)
     except ValidationError as error:
         for fault in error.errors():
-            place = tuple(part for part in fault["loc"] if part not in BY_VERB)
+            place = tuple(part for part in fault["loc"] if part not in {*BY_VERB, "each"})
             message = fault["msg"].removeprefix("Value error, ")
             if fault["type"] == "extra_forbidden":
                 message = f"unknown key. {nearest(str(place[-1]), _keys(place, content))}"
             elif fault["type"].startswith("union_tag"):
-                message = f"no verb, or an unknown one. There is: {', '.join(BY_VERB)}."
+                message = f"no verb, or an unknown one. There is: {', '.join(BY_VERB)}, each."
             elif fault["type"] == "missing":
                 message = "is missing"
             faults.add(f"{_place(place, lines)}: {message}")
@@ -147,7 +151,8 @@ def _keys(place: Where, content: Mapping[str, Any]) -> list[str]:
     """The keys that a mapping at ``place`` may have."""
     if len(place) >= 2 and place[0] == "steps":
         verb = content["steps"][place[1]].get("do")
-        models = {model.model_fields["do"].default: model for model in _models()}
+        kinds: tuple[type[BaseModel], ...] = (*_models(), Each)
+        models = {model.model_fields["do"].default: model for model in kinds}
         fields = models[verb].model_fields if verb in models else {}
         return [field.alias or name for name, field in fields.items()]
     return list(Recipe.model_fields)
@@ -172,6 +177,8 @@ def check_components(recipe: Recipe, lines: Mapping[Where, int], faults: Faults)
     unknown: list[str] = []
     for index, step in enumerate(recipe.steps):
         place = _place(("steps", index), lines)
+        if isinstance(step, Each):  # checked when they are written out
+            continue
         try:
             BY_VERB[step.do].make(step.use, step.params)
             if isinstance(step, Encode) and step.stain:
@@ -217,10 +224,14 @@ def changed(content: Mapping[str, Any], changes: Sequence[str]) -> dict[str, Any
     return copy
 
 
-def _targets(steps: Sequence[Any], target: str) -> Iterator[dict[str, Any]]:
+def _targets(steps: Sequence[Any], target: str, *, numbered: bool = True) -> Iterator[dict[str, Any]]:
     for number, step in enumerate(steps, start=1):
-        if isinstance(step, dict) and target in {str(number), step.get("do"), step.get("use")}:
+        if not isinstance(step, dict):
+            continue
+        if target in {str(number) if numbered else "", step.get("do"), step.get("use")}:
             yield step
+        if step.get("do") == "each":
+            yield from _targets(step.get("steps") or (), target, numbered=False)
 
 
 def _change(steps: Sequence[dict[str, Any]], key: str, value: Any, change: str) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 SCORE_COLUMNS = (
     "metric", "slot", "sample", "donor", "fold", "seed", "value", "low", "high", "n", "protocol",
@@ -42,6 +44,8 @@ class StepRecord:
         Time that making the units took, when they were made: the same whether or not they were cached.
     peak_mib
         Peak resident memory of the process during the step, MiB; what earlier steps hold is in it.
+    chosen
+        Unit → settings that the component chose from the data, name → number.
     notes
         What the user should know, in sentences.
     cite
@@ -60,8 +64,31 @@ class StepRecord:
     seconds: float = 0.0
     worked_s: float = 0.0
     peak_mib: float = 0.0
+    chosen: dict[str, dict[str, float]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     cite: str = ""
+
+
+@dataclass
+class Shown:
+    """What models show of what they learned.
+
+    Parameters
+    ----------
+    pictures
+        Slot → name of a channel → pairs of input and reconstruction, grey, shape (k, 2, h, w).
+    losses
+        Slot → term of the loss → its value by epoch.
+    """
+
+    pictures: dict[str, dict[str, NDArray[np.uint8]]] = field(default_factory=dict)
+    losses: dict[str, dict[str, NDArray[np.floating[Any]]]] = field(default_factory=dict)
+
+    def see(self, slot: str, model: Any) -> None:
+        """Take what a model shows of the slot that it wrote."""
+        if getattr(model, "pictures", None):
+            self.pictures[slot] = dict(model.pictures)
+            self.losses[slot] = dict(model.losses)
 
 
 @dataclass
@@ -102,6 +129,8 @@ class RunRecord:
         What repeats it, where that is not ``triptych run``.
     tables
         Name → what an analysis found, one row per result.
+    pictures, losses
+        As in `Shown`.
     """
 
     recipe: str
@@ -120,3 +149,5 @@ class RunRecord:
     peak_mib: float
     command: str = ""
     tables: dict[str, pd.DataFrame] = field(default_factory=dict)
+    pictures: dict[str, dict[str, NDArray[np.uint8]]] = field(default_factory=dict)
+    losses: dict[str, dict[str, NDArray[np.floating[Any]]]] = field(default_factory=dict)

@@ -18,11 +18,12 @@ from triptych.core.randomness import generator
 from triptych.pipeline import limits, scoring
 from triptych.pipeline.cache import Cache
 from triptych.pipeline.chain import Chain
+from triptych.pipeline.each import bound
 from triptych.pipeline.memory import Peak
 from triptych.pipeline.plan import JUDGING, PlannedStep, Unit, plan
 from triptych.pipeline.provenance import peak_mib, remember, versions
 from triptych.pipeline.recipe import Recipe
-from triptych.pipeline.record import RunRecord, StepRecord
+from triptych.pipeline.record import RunRecord, Shown, StepRecord
 from triptych.pipeline.scored import K_WORDS, score_rows, together
 from triptych.pipeline.study import STUDY, Study
 from triptych.pipeline.windowing import loaded
@@ -78,10 +79,10 @@ def run(
     """
     start, started = time.perf_counter(), datetime.now(UTC).isoformat(timespec="seconds")
     study = Study(table)
-    identity = study.identity
+    identity, recipe = study.identity, bound(recipe, study)
     planned = plan(recipe, study, cache, per_sample=per_sample)
     study.neighbours_wanted = _neighbours_wanted(planned)
-    records, rows, tables, models = [], [], {}, Learned()
+    records, rows, tables, models, shown = [], [], {}, Learned(), Shown()
     for step in track(planned, recipe.name, len(planned)):
         with Peak() as memory:
             done, made = _run_step(step, study, models, recipe.seed, cache, executor or Serial())
@@ -91,6 +92,7 @@ def run(
         values = {unit: one.value for unit, one in made.items()}
         if step.keeps:
             models.kept[step.index] = made[STUDY].model
+            shown.see(step.step.writes, made[STUDY].model)
         if step.step.do == "analyse" and values:
             tables[step.step.to] = together(values)
         if step.step.do == "score":
@@ -103,7 +105,7 @@ def run(
         data_identity=identity, steps=records, scores=scores,
         warnings=limits.warnings(planned, records, study),
         versions=versions(), started=started, seconds=time.perf_counter() - start, peak_mib=peak_mib(),
-        tables=tables,
+        tables=tables, pictures=shown.pictures, losses=shown.losses,
     )  # fmt: skip
     remember(table, record)
     return Done(record, Chain.of(recipe, planned, models.kept, study, data))
@@ -134,10 +136,16 @@ class Learned:
     kept: dict[int, Any] = field(default_factory=dict)
     by_slot: dict[str, dict[str, Any]] = field(default_factory=dict)
 
-    def encoder(self, planned: PlannedStep, unit: str) -> Any:
-        """The model that a cluster step starts from; None where it names none."""
-        slot = getattr(planned.step, "encoder", None)
-        return self.by_slot[slot][unit] if slot else None
+    def given(self, planned: PlannedStep, unit: str) -> dict[str, Any]:
+        """What a cluster step is given of what was learned: ``encoder``, and ``tuned`` by role."""
+        found: dict[str, Any] = {}
+        for role, slot in getattr(planned.step, "learns_from", {}).items():
+            model = self.by_slot[slot][unit]
+            if role == "encoder":
+                found[role] = model
+            else:
+                found.setdefault("tuned", {})[role.partition(".")[2]] = model
+        return found
 
 
 def _run_step(
@@ -184,7 +192,7 @@ def _made(
         Task(
             do=planned.step.do, component=unit.component, seed=seed, key=unit.key, unit=unit.name,
             inputs=gather(study, planned.step, unit.component, planned.reads, unit.name), keep=planned.fits,
-            encoder=models.encoder(planned, unit.name),
+            learned=models.given(planned, unit.name),
         )
         for unit in todo
     ]  # fmt: skip
@@ -194,7 +202,13 @@ def _made(
         record.state[unit.name] = "skipped" if unit.state == "skipped" else "made"
     record.worked_s = sum(one.seconds for one in made.values())
     record.notes += list(dict.fromkeys(note for one in made.values() for note in one.notes))
+    record.chosen = {name: dict(one.model.chosen) for name, one in made.items() if _chose(one.model)}
     return {unit.name: made[unit.name] for unit in units}
+
+
+def _chose(model: Any) -> bool:
+    """Whether a model chose settings from the data."""
+    return bool(getattr(model, "chosen", None))
 
 
 def _cached(unit: Unit, cache: Cache | None, *, model: bool) -> Made | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from triptych.core import slots
 from triptych.core.slots import Slot
@@ -34,6 +34,7 @@ def _writable(container: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+FITTED = ("encoder", "tuned")  # roles that stand for what a step has learned, not for what it wrote
 RESERVED = (
     slots.COUNTS, slots.SAMPLE, slots.DONOR, slots.BATCH, slots.TRUTH, slots.SPATIAL, slots.SPATIAL_UM,
 )  # fmt: skip
@@ -121,16 +122,19 @@ class Fuse(BaseStep):
 
 
 class Cluster(BaseStep):
-    """A space → labels.
+    """A space → labels; or several views by role, for clusterers that take views.
 
     ``k_from`` says where k comes from: the ``recipe`` itself; the known labels (``truth``: oracle K) where
     there are any; or a criterion that sees no labels, tried from ``k_min`` to ``k_max``. A clusterer that
     learns a space of its own may start from the ``encoder`` of the fuse step that wrote a slot, and its own
-    space goes to ``space``.
+    space goes to ``space``. Each view may inherit the settings that another cluster step chose for it:
+    ``tuned`` names the labels which that step wrote.
     """
 
     do: Literal["cluster"] = "cluster"
-    x: SlotName
+    x: SlotName | None = None
+    views: dict[str, SlotName] = Field(default_factory=dict)
+    tuned: dict[str, SlotName] = Field(default_factory=dict)
     to: LabelsOut
     k_from: KFrom = "recipe"
     k_min: int = Field(default=2, ge=1)
@@ -138,10 +142,30 @@ class Cluster(BaseStep):
     encoder: SlotName | None = None
     space: MatrixOut | None = None
 
+    @model_validator(mode="after")
+    def _one_input(self) -> Cluster:
+        """A space or views, and settings of none but these."""
+        if bool(self.x) == bool(self.views):
+            raise ValueError("name either a space with x, or views by role")
+        strange = sorted(set(self.tuned) - set(self.views))
+        if strange:
+            raise ValueError(f"tuned names {', '.join(strange)}, which is none of the views")
+        return self
+
     @property
     def reads(self) -> dict[str, str]:
-        """The space, and the one whose encoder it starts from."""
-        return {"x": self.x, **({"encoder": self.encoder} if self.encoder else {})}
+        """The space or the views, what they inherit settings from, and the encoder that it starts from."""
+        return {
+            **({"x": self.x} if self.x else {}),
+            **{f"views.{role}": self.views[role] for role in sorted(self.views)},
+            **{f"tuned.{role}": self.tuned[role] for role in sorted(self.tuned)},
+            **({"encoder": self.encoder} if self.encoder else {}),
+        }
+
+    @property
+    def learns_from(self) -> dict[str, str]:
+        """Role → slot written by a step whose fitted model this one is given."""
+        return {role: slot for role, slot in self.reads.items() if role.partition(".")[0] in FITTED}
 
     @property
     def also(self) -> str:
@@ -207,4 +231,33 @@ class Analyse(BaseStep):
         return ""
 
 
-Step = Annotated[Encode | Align | Fuse | Cluster | Refine | Score | Analyse, Field(discriminator="do")]
+class Each(BaseModel):
+    """Steps that are repeated, see `triptych.pipeline.each`: for every view that the data hold, or for names.
+
+    ``views`` is a pattern of slots: in the steps, ``$slot`` stands for the slot of a view and ``$view`` for a
+    short name of it. ``of`` lists names, for which ``$NAME`` stands, NAME being what ``as`` says.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    do: Literal["each"] = "each"
+    views: str = Field(default="", pattern=r"^(obsm:[A-Za-z0-9_.\-*]+)?$")
+    of: tuple[str, ...] = ()
+    called: str = Field(default="name", alias="as", pattern=r"^[a-z]+$")
+    steps: tuple[dict[str, Any], ...] = Field(min_length=1)
+    use: ClassVar[str] = ""
+    params: ClassVar[dict[str, Any]] = {}
+    reads: ClassVar[dict[str, str]] = {}
+    writes: ClassVar[str] = ""
+    also: ClassVar[str] = ""
+
+    @model_validator(mode="after")
+    def _one_list(self) -> Each:
+        """Views or names."""
+        if bool(self.views) == bool(self.of):
+            raise ValueError("name either a pattern of views, or names with of")
+        return self
+
+
+Plain = Encode | Align | Fuse | Cluster | Refine | Score | Analyse
+Step = Annotated[Plain | Each, Field(discriminator="do")]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -20,6 +19,7 @@ from triptych.core.protocols import Array, Codes, Counts, Indices, Matrix, Place
 from triptych.core.slots import Slot
 from triptych.maths.neighbours import Neighbours, nearest
 from triptych.pipeline import identity
+from triptych.pipeline.beside import BESIDE, digest, without
 
 STUDY: Final = "study"  # the unit of a step that sees every sample
 
@@ -105,8 +105,8 @@ class Study:
 
     def has(self, slot: str) -> bool:
         """Whether the table holds the slot."""
-        if slot == slots.IMAGE:
-            return bool((self.about["image"].astype(str) != "").all())
+        if slot in BESIDE:
+            return not without(slot, self.about)
         parsed = Slot.parse(slot)
         return parsed.key in getattr(self.table, parsed.container)
 
@@ -120,13 +120,9 @@ class Study:
         """
         if self.has(slot):
             return
-        if slot == slots.IMAGE:
-            without = [n for n in self.samples if not str(self.about.loc[n, "image"])]
-            raise MissingSlotError(
-                f"There is no image of {listing(without)}.",
-                "Put the images beside the data, choose the samples that have one with --samples, "
-                "or take a recipe without an image view, e.g. cross-sample-genes.",
-            )
+        if slot in BESIDE:
+            missing = listing(without(slot, self.about))
+            raise MissingSlotError(f"There {BESIDE[slot].missing} of {missing}.", BESIDE[slot].hint)
         parsed = Slot.parse(slot)
         held = getattr(self.table, parsed.container).keys()
         hint = f"Add a step that writes to: {slot}, or read a slot that is there."
@@ -150,12 +146,13 @@ class Study:
         kept = column.astype("category").cat.remove_unused_categories()
         return kept.cat.codes.to_numpy().astype(np.int64), [str(name) for name in kept.cat.categories]
 
-    def counts(self, unit: str) -> Counts:
-        """Raw counts of a unit."""
+    def counts(self, unit: str, *, labelled: bool = False) -> Counts:
+        """Raw counts of a unit; with the known labels, where an encoder asks for them."""
         return Counts(
             matrix=sp.csr_matrix(self.array(slots.COUNTS, unit)),
             genes=self.table.var_names.to_numpy().astype(str),
             batch=self.codes(slots.BATCH, unit)[0],
+            truth=self.codes(slots.TRUTH, unit)[0] if labelled else None,
         )
 
     def places(self, unit: str) -> Places:
@@ -227,12 +224,12 @@ class Study:
         return self._digests[slot, unit]
 
     def _digest(self, slot: str, unit: str) -> str:
-        if slot == slots.IMAGE:
-            about = self.about.loc[unit].to_dict()
-            path = Path(str(about["image"]).split("::")[0])
-            part = str(about["image"]).partition("::")[2]
-            scale = [float(about["mpp"]), float(about["image_scale"])]
-            return identity.of_json([identity.of_file(path), part, scale])
+        if slot in BESIDE:
+            files = digest(slot, {str(k): v for k, v in self.about.loc[unit].to_dict().items()})
+            if slot != slots.MOLECULES:
+                return files
+            names = (self.table.var_names.to_numpy(), self.table.obs_names.to_numpy()[self.rows(unit)])
+            return identity.of_json([files, *(identity.of_array(one.astype(str)) for one in names)])
         if slot == slots.COUNTS:
             genes = identity.of_array(self.table.var_names.to_numpy().astype(str))
             return identity.of_json([genes, identity.of_array(self.array(slot, unit))])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from triptych.core import slots
@@ -12,16 +12,23 @@ from triptych.pipeline.recipe import Recipe
 from triptych.pipeline.rooms import BY_VERB
 from triptych.pipeline.steps import BaseStep
 
-DATA = (slots.COUNTS, slots.SAMPLE, slots.DONOR, slots.BATCH, slots.TRUTH, slots.SPATIAL, slots.IMAGE)
+DATA = (
+    slots.COUNTS, slots.SAMPLE, slots.DONOR, slots.BATCH, slots.TRUTH, slots.SPATIAL,
+    slots.IMAGE, slots.STAINS, slots.MOLECULES,
+)  # fmt: skip
 ENCODER_READS: dict[str, dict[str, str]] = {
     "counts": {"counts": slots.COUNTS, "batch": slots.BATCH},
     "places": {"places": slots.SPATIAL},
     "windows": {"image": slots.IMAGE, "places": slots.SPATIAL},
+    "labelled-counts": {"counts": slots.COUNTS, "batch": slots.BATCH, "truth": slots.TRUTH},
 }
+CROPS = {"stains": slots.STAINS, "molecules": slots.MOLECULES}
 
 
 def reads_of(step: Any, component: Any) -> dict[str, str]:
     """Role → slot of everything a step reads."""
+    if step.do == "encode" and component.takes == "crops":
+        return {**{name: CROPS[name] for name in sorted(component.sees)}, "places": slots.SPATIAL}
     if step.do == "encode":
         return ENCODER_READS[component.takes]
     reads: dict[str, str] = dict(step.reads)
@@ -38,9 +45,14 @@ def over_of(step: Any, component: Any, *, per_sample: bool) -> str:
         return "sample"
     if step.over:
         return str(step.over)
-    if step.do == "encode" and component.takes != "counts":
+    if step.do == "encode" and (component.takes in {"places", "windows"} or not _learns(component)):
         return "sample"
     return str(type(step).default_over) if isinstance(step, BaseStep) else "study"
+
+
+def _learns(component: Any) -> bool:
+    """Whether an encoder sees the study: those of counts always do."""
+    return hasattr(component, "fit") or component.takes != "crops"
 
 
 def check(recipe: Recipe, held: Callable[[str], bool] | None = None) -> None:
@@ -62,7 +74,7 @@ def check(recipe: Recipe, held: Callable[[str], bool] | None = None) -> None:
     faults = Faults(f"recipe {recipe.name}")
     written: list[str] = []
     unread: dict[str, int] = {}
-    fused: set[str] = set()
+    made: dict[str, str] = {}  # slot → the verb that wrote it last
     later = [slot for step in recipe.steps for slot in (step.writes, step.also) if slot]
     for number, step in enumerate(recipe.steps, start=1):
         component = BY_VERB[step.do].make(step.use, step.params)
@@ -77,12 +89,12 @@ def check(recipe: Recipe, held: Callable[[str], bool] | None = None) -> None:
         if step.do == "analyse" and "x" in component.takes and not step.x:
             faults.add(f"step {number} (analyse) needs a space: name it with x.")
         if step.do == "cluster":
-            faults.found += [f"step {number} (cluster) {fault}" for fault in _learned(step, component, fused)]
+            faults.found += [f"step {number} (cluster) {fault}" for fault in _learned(step, component, made)]
         if step.writes:
             if step.writes in unread:
                 faults.add(f"step {number} ({step.do}) overwrites {step.writes} before anything has read it.")
             written += [slot for slot in (step.writes, step.also) if slot]
-            fused = fused | {step.writes} if step.do == "fuse" else fused - {step.writes, step.also}
+            made |= {step.writes: step.do, **({step.also: "space"} if step.also else {})}
             if step.do in {"encode", "align"}:
                 unread[step.writes] = number
     used = any(step.do in {"fuse", "cluster"} for step in recipe.steps)
@@ -92,13 +104,21 @@ def check(recipe: Recipe, held: Callable[[str], bool] | None = None) -> None:
     faults.raise_if_any(RecipeError)
 
 
-def _learned(step: Any, component: Any, fused: set[str]) -> list[str]:
-    """What is wrong with the encoder that a cluster step starts from, and the space that it learns."""
+def _learned(step: Any, component: Any, made: Mapping[str, str]) -> list[str]:
+    """What is wrong with what a cluster step takes, starts from and learns."""
     found = []
+    if bool(step.views) != getattr(component, "takes_views", False):
+        wanted = "a space: name it with x" if step.views else "views by role: name them with views"
+        found.append(f"{step.use} takes {wanted}.")
     if (step.encoder or step.space) and not getattr(component, "learns_space", False):
         found.append(f"names an encoder or a space, but {step.use} learns no space. Leave them out.")
     if (step.encoder or step.space) and step.k_from in {"bic", "stability"}:
         found.append(f"cannot choose k by {step.k_from} and learn a space too. Set k, or k_from: truth.")
-    if step.encoder and step.encoder not in fused:
+    if step.encoder and made.get(step.encoder) != "fuse":
         found.append(f"starts from the encoder of {step.encoder}, which no fuse step has written.")
+    found += [
+        f"inherits the settings of {slot} ({role}), which no cluster step has written."
+        for role, slot in step.tuned.items()
+        if made.get(slot) != "cluster"
+    ]
     return found

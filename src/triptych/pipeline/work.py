@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -49,8 +49,9 @@ class Task:
         Sample or study, for messages.
     keep
         Whether to fit, so that what is learned comes back beside the value.
-    encoder
-        The model whose encoder a clusterer starts from; None for none.
+    learned
+        What earlier steps learned that a clusterer is given: ``encoder``, a model, and ``tuned``, a model for
+        each role.
     """
 
     do: str
@@ -60,7 +61,7 @@ class Task:
     key: str
     unit: str
     keep: bool = False
-    encoder: Any = None
+    learned: dict[str, Any] = field(default_factory=dict)
 
 
 def gather(study: Study, step: Any, component: Any, reads: dict[str, str], unit: str) -> dict[str, Any]:
@@ -75,10 +76,9 @@ def gather(study: Study, step: Any, component: Any, reads: dict[str, str], unit:
     if do == "align":
         return {"x": study.array(reads["x"], unit), "batch": study.codes(reads["batch"], unit)[0]}
     if do == "fuse":
-        views = {r.removeprefix("views."): study.array(s, unit) for r, s in reads.items() if r != "places"}
-        return {"views": views, "places": study.places(unit)}
+        return {"views": _views(study, reads, unit), "places": study.places(unit)}
     if do == "cluster":
-        return {"x": study.array(reads["x"], unit)}
+        return {"x": study.array(reads["x"], unit)} if step.x else {"views": _views(study, reads, unit)}
     if do == "refine":
         return {"labels": study.codes(reads["labels"], unit)[0], "places": study.places(unit)}
     if do == "analyse":
@@ -90,11 +90,23 @@ def gather(study: Study, step: Any, component: Any, reads: dict[str, str], unit:
     return {"against": against, "guess": guess, "places": study.places(unit)}
 
 
+def _views(study: Study, reads: dict[str, str], unit: str) -> dict[str, Any]:
+    """Views by role, in the order of their roles."""
+    named = {role.partition(".")[2]: slot for role, slot in reads.items() if role.startswith("views.")}
+    return {role: study.array(slot, unit) for role, slot in named.items()}
+
+
 def _taken(study: Study, encoder: Any, unit: str) -> Any:
-    """The counts, places or windows of a unit."""
+    """The counts, places, windows or crops of a unit."""
     if encoder.takes == "windows":
         return study.pixels(unit, scaled=not getattr(encoder, "window_px", 0))
-    return study.counts(unit) if encoder.takes == "counts" else study.places(unit)
+    if encoder.takes == "crops":
+        from triptych.pipeline.cropping import crops_of
+
+        return crops_of(study, encoder, unit)
+    if encoder.takes == "places":
+        return study.places(unit)
+    return study.counts(unit, labelled=encoder.takes == "labelled-counts")
 
 
 def _material(study: Study, reads: dict[str, str], unit: str) -> Material:
@@ -126,7 +138,7 @@ def perform(task: Task) -> Made:
         return Made(component.analyse(inputs["material"], rng))
     made = _call(task, rng)
     flat = made.value.data if hasattr(made.value, "indptr") else made.value
-    if not np.isfinite(flat).all():
+    if not (np.isfinite(flat).all() or getattr(component, "may_miss", False)):
         raise NumericsError(f"{task.do} ({type(component).__name__}) of {task.unit} gave values not finite.")
     return made
 
@@ -139,8 +151,8 @@ def _call(task: Task, rng: np.random.Generator) -> Made:
     given = tuple(task.inputs.values())
     if task.do == "refine":
         return Made(component.refine(*given))
-    if task.encoder is not None:
-        return Made(*component.fit(*given, rng, encoder=task.encoder))
+    if task.learned:
+        return Made(*component.fit(*given, rng, **task.learned))
     if task.keep and hasattr(component, "fit"):
         return Made(*component.fit(*given, rng))
     return Made(getattr(component, task.do)(*given, rng))

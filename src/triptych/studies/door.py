@@ -9,6 +9,7 @@ from triptych.core.checks import Faults, listing, nearest
 from triptych.core.errors import RecipeError
 from triptych.core.slots import Slot
 from triptych.metrics import registry as metrics
+from triptych.pipeline.each import patterns
 from triptych.pipeline.recipe import Recipe
 from triptych.studies.design import Design, candidates
 from triptych.studies.execute import result_of
@@ -32,6 +33,10 @@ def check(design: Design, recipes: Mapping[str, Recipe]) -> None:
     faults = Faults(f"study {design.name}")
     without = [name for name, recipe in recipes.items() if not result_of(recipe)]
     faults.check(not without, f"{listing(without)} writes no labels: add a step cluster.")
+    repeated = [name for name, recipe in recipes.items() if patterns(recipe)]
+    faults.check(
+        not repeated, f"{listing(repeated)} repeats steps for each view: that is for run, not for compare."
+    )
     name = design.metric.partition(":")[0]
     faults.check(name in metrics, f"metric: there is no {name}. {nearest(name, metrics)}")
     _check_tables(design, recipes, faults)

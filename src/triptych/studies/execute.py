@@ -84,7 +84,7 @@ def space_of(recipe: Recipe) -> str:
         if step.writes == slot and step.do == "refine":
             slot = step.labels
         elif step.writes == slot and step.do == "cluster":
-            return str(step.x)
+            return str(step.x or "")
     return ""
 
 

@@ -1,11 +1,13 @@
 import logging
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse as sp
 
 from triptych.core.errors import CacheError
 from triptych.pipeline.cache import Cache
+from triptych.pipeline.cached_tables import keepable
 
 KEY = "ab" * 32
 
@@ -97,3 +99,19 @@ def test_a_folder_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(CacheError, match="Set TRIPTYCH_CACHE_DIR to a folder that can"):
         Cache(tmp_path / "file").put(KEY, np.arange(3.0), {})
+
+
+def test_tables_come_back_as_they_were(cache):
+    table = pd.DataFrame({"gene": ["a", "NA"], "r2": [0.1, np.nan], "n": [1, 2], "found": [True, False]})
+    table.attrs["note"] = "of two"
+    cache.put(KEY, table, {"do": "analyse"})
+    back = cache.get(KEY)
+    pd.testing.assert_frame_equal(back, table, check_exact=True)
+    assert back.attrs == table.attrs
+
+
+def test_a_table_of_other_things_is_not_kept():
+    assert keepable(pd.DataFrame({"a": ["x"], "b": [1]}))
+    assert keepable(pd.DataFrame({"a": pd.Series([], dtype=object)}))
+    assert not keepable(pd.DataFrame({"a": ["x", None]}))
+    assert not keepable(pd.DataFrame({"a": [{}]}))

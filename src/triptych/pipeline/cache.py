@@ -18,10 +18,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import scipy.sparse as sp
 
 from triptych.core.errors import CacheError
 from triptych.core.protocols import Array
+from triptych.pipeline import cached_tables
 from triptych.pipeline.identity import of_file
 
 log = logging.getLogger(__name__)
@@ -77,7 +79,7 @@ class Cache:
         """The folder of the fitted model of an entry that `has` one; `get` has checked its digests."""
         return self._place(key) / MODEL
 
-    def get(self, key: str) -> Array | None:
+    def get(self, key: str) -> Array | pd.DataFrame | None:
         """The value; None when there is none or when the entry is damaged, which is logged."""
         place = self._place(key)
         if not self.has(key):
@@ -95,6 +97,8 @@ class Cache:
         os.utime(place / "entry.json")
         if "value" in arrays:
             return arrays["value"]
+        if cached_tables.NAMES in arrays:
+            return cached_tables.from_arrays(arrays)
         parts = (arrays["data"], arrays["indices"], arrays["indptr"])
         return sp.csr_matrix(parts, shape=tuple(arrays["shape"]))
 
@@ -103,7 +107,7 @@ class Cache:
         about: dict[str, Any] = json.loads((self._place(key) / "entry.json").read_text("utf-8"))["about"]
         return about
 
-    def put(self, key: str, value: Array, about: Mapping[str, Any], model: Any = None) -> None:
+    def put(self, key: str, value: Array | pd.DataFrame, about: Mapping[str, Any], model: Any = None) -> None:
         """Store a value, and the fitted model that made it where there is one.
 
         Raises
@@ -166,6 +170,8 @@ class Cache:
 
 
 def _parts(value: Any) -> dict[str, np.ndarray[Any, Any]]:
+    if isinstance(value, pd.DataFrame):
+        return cached_tables.to_arrays(value)
     if not sp.issparse(value):
         return {"value": np.ascontiguousarray(value)}
     shape = np.asarray(value.shape)

@@ -14,6 +14,7 @@ from triptych.core.errors import NumericsError, TriptychWarning
 from triptych.core.protocols import Material
 from triptych.core.randomness import generator
 from triptych.pipeline.cache import Cache
+from triptych.pipeline.cached_tables import keepable
 from triptych.pipeline.scoring import score
 from triptych.pipeline.study import Study
 from triptych.pipeline.windowing import windows_view
@@ -174,7 +175,7 @@ def make(task: Task, cache: Cache | None) -> Made:
         warnings.simplefilter("always", TriptychWarning)
         made = perform(task)
     made = made._replace(notes=notes_of(caught), seconds=time.perf_counter() - start)
-    if cache is not None and not isinstance(made.value, pd.DataFrame):
+    if cache is not None and (not isinstance(made.value, pd.DataFrame) or keepable(made.value)):
         about = {
             "do": task.do, "use": type(task.component).__name__, "unit": task.unit, "notes": made.notes,
             "seconds": made.seconds,

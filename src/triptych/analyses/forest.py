@@ -178,13 +178,13 @@ def note(drawn: pd.Series, blocks: pd.Series, folds: int) -> str:
     folds
         How many each is a mean of.
     """
-    lent = float(drawn["recall"] - blocks["recall"])
+    lent = round(float(drawn["recall"] - blocks["recall"]), 2) + 0.0  # no −0.00
     error = float(np.hypot(drawn["deviation"], blocks["deviation"]) / np.sqrt(folds))
     worth = (
         f"the difference of {lent:.2f} is what neighbouring cells lend, as random folds learn from the "
         "neighbours of those they test"
         if lent > 2 * error
-        else f"the difference of {lent:.2f} is within twice its standard error over folds, {error:.2f}, so "
+        else f"the difference of {lent:.2f} is within twice its standard error over folds ({error:.2f}), so "
         "neighbouring cells lend nothing that can be seen"
     )
     return (

@@ -19,6 +19,7 @@ from triptych.nets.vae_spots import logits, spot_loss
 
 PART = 16  # crops encoded at once
 SHOWN = 6  # crops whose reconstruction is kept
+CANDIDATES = 200  # among which they are chosen
 
 
 class Spots(Protocol):
@@ -233,14 +234,18 @@ def encode(
 def pictures(
     network: Vae, source: Source, settings: Settings, stains: tuple[str, ...]
 ) -> dict[str, NDArray[np.uint8]]:
-    """Some crops, spread over all, beside what the decoder makes of their code.
+    """Some crops, spread over all that show something, beside what the decoder makes of their code.
 
     Returns
     -------
     By stain, and ``transcripts`` (the largest over genes), each of shape (k, 2, side, side).
     """
-    rows = np.unique(np.linspace(0, source.n - 1, SHOWN).astype(np.int64))
     device, shape = next(network.parameters()).device, network.shape
+    rows = _spread(np.arange(source.n), CANDIDATES)
+    if shape.genes:
+        some = np.bincount(source.spots(rows).crop, minlength=len(rows)) > 0
+        rows = rows[some] if some.any() else rows
+    rows = _spread(rows, SHOWN)
     still = torch.zeros(len(rows), dtype=torch.int64, device=device)
     seen = look(source, rows, shape, settings, quarters=still)
     z, _ = network.encoder(seen)
@@ -251,6 +256,12 @@ def pictures(
     if seen.pixels is not None:
         shown |= {name: (seen.pixels[:, c], network.paint(z)[:, c]) for c, name in enumerate(stains)}
     return {name: _grey(torch.stack(pair, 1)) for name, pair in shown.items()}
+
+
+def _spread(rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """At most so many of them, evenly spaced."""
+    chosen: NDArray[np.int64] = rows[np.unique(np.linspace(0, len(rows) - 1, count).astype(np.int64))]
+    return chosen
 
 
 def _grey(x: Tensor) -> NDArray[Any]:

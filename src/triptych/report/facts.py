@@ -179,6 +179,11 @@ def clustered_apart(slot: str, steps: list[StepRecord]) -> bool:
 
 
 def _view(table: AnnData, steps: list[StepRecord]) -> str:
+    """The space in which the result was clustered, else the last one that was made."""
+    clustered = [step.reads.get("x", "") for step in steps if step.do == "cluster"]
+    key = clustered[-1].removeprefix("obsm:") if clustered else ""
+    if isinstance(table.obsm.get(key), np.ndarray):
+        return key
     for verb in ("fuse", "align", "encode"):
         for step in reversed(steps):
             container, _, key = step.to.partition(":")

@@ -1,9 +1,9 @@
 """The toy study of crops: types of cells that only the places of molecules or the look of stains tell.
 
 Types A, B and C share one texture; of A the first half of the genes lies near the centre and the other half
-near the rim, of B the reverse, of C both everywhere. D and E have the arrangement of C and textures of their
-own. A molecule that may lie everywhere lies near the centre as often as near the rim, so that all genes
-together are spread alike in all types.
+near the rim, of B the reverse, of C both everywhere. D and E have the arrangement of C and a texture that
+differs from it, whorls, which are each other's mirror image. A molecule that may lie everywhere lies near the
+centre as often as near the rim, so that all genes together are spread alike in all types.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ TYPES: Final = ("A", "B", "C", "D", "E")
 NEAR: Final = np.array(
     [[1.0, 0.0], [0.0, 1.0], [0.5, 0.5], [0.5, 0.5], [0.5, 0.5]]
 )  # type × half of the genes
-TEXTURE: Final = np.array([TEXTURES.index(name) for name in ("smooth", "smooth", "smooth", "fine", "coarse")])
+TEXTURE: Final = np.array([TEXTURES.index(name) for name in ("smooth", "smooth", "smooth", "left", "right")])
 CORE: Final = 0.55  # of the radius: molecules near the centre lie within
 RIM: Final = 0.7  # of the radius: those near the rim lie beyond
 MPP: Final = 0.108

@@ -7,15 +7,14 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
 from scipy.special import ndtri
 
 from triptych.core.protocols import Codes, Matrix, Vector
 
-TEXTURES: Final = ("smooth", "fine", "coarse")
+TEXTURES: Final = ("smooth", "left", "right")
 REACH_PX: Final = 17  # half the side of a patch that holds a cell
-FINE_PX: Final = 0.8  # width of a speckle
-BLOBS: Final = 3
+ARMS: Final = 3  # of a whorl
+TWIST: Final = 3.0  # radians that an arm turns from the centre to the rim
 GROUND, GREY, SPREAD, NOISE = 300.0, 2000.0, 500.0, 40.0  # of 16 bits
 NUCLEUS: Final = 0.5  # of the cell's radius
 AT_ONCE: Final = 4096  # cells painted together
@@ -100,14 +99,17 @@ def _windows(centre_px: Matrix) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 
 
 def _patterns(unit: Matrix, texture: Codes, rng: np.random.Generator) -> Matrix:
-    """Smooth: a slope; fine: speckles; coarse: `BLOBS` blobs around the centre; each turned at random."""
-    speckles = gaussian_filter(rng.standard_normal(unit.shape[:-1]), (0, FINE_PX, FINE_PX))
+    """Smooth: a slope; left and right: whorls that are each other's mirror image; each turned at random.
+
+    Statistics of grey values, of their neighbours in all directions and of distances from the centre are the
+    same of a whorl and its mirror image.
+    """
     turn = rng.uniform(0, 2 * np.pi, len(unit))[:, None, None]
     radius, angle = np.hypot(unit[..., 0], unit[..., 1]), np.arctan2(unit[..., 1], unit[..., 0]) - turn
     slope = radius * np.cos(angle)
-    blobs = radius * np.cos(BLOBS * angle)
-    code = texture[:, None, None]
-    return np.select([code == 0, code == 1], [slope, speckles], blobs)
+    hand = np.where(texture == TEXTURES.index("left"), -1, 1)[:, None, None]
+    whorl = radius * np.cos(ARMS * angle + hand * TWIST * radius)
+    return np.where(texture[:, None, None] == 0, slope, whorl)
 
 
 def _normal_scores(pattern: Matrix, where: NDArray[np.bool_]) -> Matrix:

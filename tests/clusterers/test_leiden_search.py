@@ -208,3 +208,16 @@ def test_the_latent_of_the_stains_of_mouse_ileum_is_tuned():
     assert model.chosen["silhouette"] == pytest.approx(silhouette_score(x, value), abs=1e-9)
     plain = Leiden().cluster(x, generator())
     assert model.chosen["silhouette"] > silhouette_score(x, plain)
+
+
+def test_many_rows_are_stood_for_by_some(monkeypatch, rng):
+    x, codes = rng.normal(size=(600, 3)), np.arange(600) % 3
+    x += 4 * np.eye(3)[codes]
+    alone = np.where(np.arange(600) == 7, 3, codes)  # a cluster of one, which most draws lose
+    whole = mean_silhouettes(x, [codes, alone])
+    monkeypatch.setattr("triptych.clusterers.silhouette_grid.MOST", 200)
+    found = mean_silhouettes(x, [codes, alone], 5)
+    assert np.allclose(found, whole, atol=0.05)
+    assert np.array_equal(found, mean_silhouettes(x, [codes, alone], 5))
+    rows = np.sort(np.random.default_rng(5).choice(600, 200, replace=False))
+    assert found[0] == pytest.approx(silhouette_score(x[rows], codes[rows]), abs=1e-9)

@@ -113,7 +113,7 @@ def _best(component: Any, x: Matrix, graphs: NeighbourGraphs, partition: Partiti
     for count in track(counts, "numbers of neighbours", len(counts)):
         graph, weights = graphs.graph(count)
         found += [_at(partition, r)(graph, weights, seed) for r in component.try_resolutions]
-    values = mean_silhouettes(x, found)
+    values = mean_silhouettes(x, found, seed)
     best = best_of("leiden", found, values, component.least)
     neighbours, resolution = points[best]
     return {"neighbours": neighbours, "resolution": resolution, "silhouette": float(values[best])}

@@ -124,7 +124,7 @@ class MultiplexLeiden:
         tried = [shares(list(layers), self.lead, weight) for weight in self.try_weights]
         passes = self.iterations or -1
         found = [communities(layers, each, passes, seed) for each in track(tried, "weights", len(tried))]
-        best, chosen = self._best(views, tried, found) if len(tried) > 1 else (0, {})
+        best, chosen = self._best(views, tried, found, seed) if len(tried) > 1 else (0, {})
         model = FittedMultiplex(
             {role: np.array(views[role], np.float32) for role in layers},
             found[best],
@@ -139,10 +139,10 @@ class MultiplexLeiden:
         return FittedMultiplex.load(folder)
 
     def _best(
-        self, views: Mapping[str, Matrix], tried: list[dict[str, float]], found: list[Codes]
+        self, views: Mapping[str, Matrix], tried: list[dict[str, float]], found: list[Codes], seed: int
     ) -> tuple[int, dict[str, int | float]]:
         """Which of the partitions has the highest mean silhouette over the views, and what it is."""
-        values = np.mean([mean_silhouettes(views[role], found) for role in sorted(views)], axis=0)
+        values = np.mean([mean_silhouettes(views[role], found, seed) for role in sorted(views)], axis=0)
         best = best_of(NAME, found, values, self.least)
         weights = {f"weight.{role}": share for role, share in tried[best].items()}
         clusters = int(found[best].max()) + 1

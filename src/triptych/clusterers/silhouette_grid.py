@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Final
 
 import numpy as np
 import scipy.sparse as sp
@@ -12,8 +13,10 @@ import scipy.sparse as sp
 from triptych.core.errors import TriptychWarning
 from triptych.core.protocols import Codes, Matrix, Vector
 from triptych.maths.neighbours import threads
-from triptych.maths.silhouette import COLUMNS, ROWS, _factors, _from_sums
+from triptych.maths.silhouette import COLUMNS, ROWS, factors, from_sums
 from triptych.maths.threads import one_thread
+
+MOST: Final = 20_000  # rows whose distances are measured, drawn from all where there are more
 
 
 def best_of(clusterer: str, partitions: Sequence[Codes], values: Vector, least: int) -> int:
@@ -49,12 +52,12 @@ def best_of(clusterer: str, partitions: Sequence[Codes], values: Vector, least: 
     return int(np.where(counts >= min(least, most), values, -np.inf).argmax())
 
 
-def mean_silhouettes(x: Matrix, partitions: Sequence[Codes]) -> Vector:
+def mean_silhouettes(x: Matrix, partitions: Sequence[Codes], seed: int = 0) -> Vector:
     """The mean silhouette of each partition, as `triptych.maths.silhouette.silhouettes` defines it.
 
     Each tile of the distances is measured once and summed for every partition, so that forty take hardly
     longer than two. Partitions that are equal are summed once. The bits do not depend on the number of
-    threads.
+    threads. Of more than `MOST` rows, so many stand for all, the same for every partition.
 
     Parameters
     ----------
@@ -62,11 +65,17 @@ def mean_silhouettes(x: Matrix, partitions: Sequence[Codes]) -> Vector:
         Shape (n, d).
     partitions
         Codes 0 … k - 1 each, every one in use, shape (n,).
+    seed
+        Draws the rows that stand for all.
 
     Returns
     -------
     Shape (partitions,), between -1 and 1; 0 for a partition into one cluster, which has no next one.
     """
+    if len(x) > MOST:
+        rows = np.sort(np.random.default_rng(seed).choice(len(x), MOST, replace=False))
+        partitions = [np.unique(codes[rows], return_inverse=True)[1] for codes in partitions]
+        x = x[rows]
     places: dict[bytes, int] = {}
     place = [places.setdefault(np.asarray(codes, np.int64).tobytes(), len(places)) for codes in partitions]
     distinct = [np.frombuffer(key, np.int64) for key in places]
@@ -79,7 +88,7 @@ def mean_silhouettes(x: Matrix, partitions: Sequence[Codes]) -> Vector:
 
 def _means(x: Matrix, partitions: list[Codes]) -> Vector:
     """Mean silhouettes of partitions into two clusters or more, tile by tile."""
-    left, right = _factors(x)
+    left, right = factors(x)
     sizes = [np.bincount(codes) for codes in partitions]
     members, cuts = _members(partitions, sizes)
 
@@ -87,7 +96,7 @@ def _means(x: Matrix, partitions: list[Codes]) -> Vector:
         block = slice(start, min(start + ROWS, len(x)))
         each = np.split(_sums(left, right, members, block).T, cuts, axis=1)
         return np.array([
-            _from_sums(sums, codes[block], size).sum()
+            from_sums(sums, codes[block], size).sum()
             for sums, codes, size in zip(each, partitions, sizes, strict=True)
         ])  # fmt: skip
 

@@ -38,13 +38,13 @@ def silhouettes(x: Matrix, codes: Codes, *, block_mb: float = BLOCK_MB) -> Vecto
     n, size = len(x), np.bincount(codes)
     order = np.argsort(codes, kind="stable")  # clusters lie side by side, so that they can be summed by runs
     codes = codes[order]
-    left, right = _factors(np.asarray(x, np.float64)[order])
+    left, right = factors(np.asarray(x, np.float64)[order])
     rows = max(1, min(ROWS, int(block_mb * 1e6 / 8 / min(n, COLUMNS))))
     found = np.empty(n)
 
     def fill(start: int) -> None:
         block = slice(start, min(start + rows, n))
-        found[order[block]] = _from_sums(_sums(left, right, size, block), codes[block], size)
+        found[order[block]] = from_sums(_sums(left, right, size, block), codes[block], size)
 
     workers = threads()  # asked before OpenMP is held to one
     with one_thread(), ThreadPoolExecutor(workers) as pool:
@@ -53,7 +53,7 @@ def silhouettes(x: Matrix, codes: Codes, *, block_mb: float = BLOCK_MB) -> Vecto
     return found
 
 
-def _factors(x: Matrix) -> tuple[Matrix, Matrix]:
+def factors(x: Matrix) -> tuple[Matrix, Matrix]:
     """Two matrices, (n, d + 2) and (d + 2, n), whose product is |x|² - 2xy + |y|², the squared distances."""
     x = x - x.mean(axis=0)  # smaller norms lose fewer digits
     square, one = np.einsum("ij,ij->i", x, x)[:, None], np.ones((len(x), 1))
@@ -75,7 +75,7 @@ def _sums(left: Matrix, right: Matrix, size: Codes, block: slice) -> Matrix:
     return sums
 
 
-def _from_sums(sums: Matrix, codes: Codes, size: Codes) -> Vector:
+def from_sums(sums: Matrix, codes: Codes, size: Codes) -> Vector:
     """The silhouettes of rows whose distances to each cluster are summed."""
     own = np.arange(len(codes))
     inside = sums[own, codes] / np.maximum(size[codes] - 1, 1)

@@ -14,7 +14,7 @@ from triptych.core.errors import DataError
 from triptych.core.protocols import Crops, Molecules
 from triptych.maths import crops as crops_module
 from triptych.maths import spots as spots_module
-from triptych.maths.crops import Cropper, Spots
+from triptych.maths.crops import Cropper, Spots, asked_for
 from triptych.maths.spots import Banded
 
 GENES = np.array(["a", "b", "c", "d"])
@@ -328,3 +328,10 @@ def test_crops_too_far_apart_for_one_number():
     frames = spots_module.Frames(corners, np.repeat(np.arange(n // 2), 2), 10)
     with pytest.raises(DataError, match="too far apart.*Are the centres in pixels"):
         Banded.of((crops_module.NONE,) * (n // 2), np.arange(30_000), 30_000, frames)
+
+
+def test_channels_are_named_or_left_out():
+    held = ("DAPI", "Cellbound1", "Cellbound2")
+    assert asked_for((), held) == held
+    assert asked_for(("Cellbound2", "DAPI"), held) == ("Cellbound2", "DAPI")
+    assert asked_for(("-DAPI",), held) == held[1:]

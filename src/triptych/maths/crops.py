@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -56,6 +56,21 @@ class Counting:
     cut_off: int
 
 
+def asked_for(stains: Sequence[str], held: Sequence[str]) -> tuple[str, ...]:
+    """The channels that somebody asks for: those named, or all that there are but those named with a dash.
+
+    Parameters
+    ----------
+    stains
+        E.g. ``("DAPI",)``; ``("-DAPI",)`` for all others; none for all.
+    held
+        What there is.
+    """
+    hidden = {stain.removeprefix("-") for stain in stains if stain.startswith("-")}
+    named = tuple(stain for stain in stains if not stain.startswith("-"))
+    return named or tuple(stain for stain in held if stain not in hidden)
+
+
 class Cropper:
     """Crops of one side around every cell.
 
@@ -74,7 +89,7 @@ class Cropper:
     genes
         Names that the codes of genes refer to; None for those of ``crops``. Molecules of others are left out.
     stains
-        Channels, in this order; none named are all of ``crops``.
+        Channels, in this order, as of `asked_for`.
 
     Attributes
     ----------
@@ -100,7 +115,7 @@ class Cropper:
     ) -> None:
         self.n, self.side_px = len(crops.centres_px), int(side_px)
         self.genes: NDArray[np.str_] = crops.genes if genes is None else np.asarray(genes, np.str_)
-        self.stains = tuple(stains) or crops.stains
+        self.stains = asked_for(stains, crops.stains)
         _check(crops, self.side_px, self.genes, self.stains)
         corner = np.floor(np.asarray(crops.centres_px, np.float64) - self.side_px / 2 + 0.5)
         self._frames = Frames(corner.astype(np.int64), crops.sample, self.side_px)

@@ -13,6 +13,7 @@ from triptych.core.checks import Faults, listing
 from triptych.core.errors import DataError
 from triptych.core.protocols import Crops, Indices, Matrix, Molecules
 from triptych.core.settings import cache_dir
+from triptych.maths.crops import asked_for
 from triptych.pipeline.cache import PLANES
 from triptych.pipeline.study import STUDY, Study
 from triptych.readers.affine import scale, transform
@@ -104,10 +105,7 @@ def _stains(study: Study, encoder: Any, names: Any) -> tuple[str, ...]:
         With the sections that lack some.
     """
     held = _named(study, names[0])
-    hidden = {stain.removeprefix("-") for stain in encoder.stains if stain.startswith("-")}
-    named = [stain for stain in encoder.stains if not stain.startswith("-")]
-    asked = tuple(named or [stain for stain in held if stain not in hidden])
-    faults = Faults("stains")
+    asked, faults = asked_for(encoder.stains, tuple(held)), Faults("stains")
     faults.check(bool(asked), f"{names[0]} has only {listing(held)}, which is left out")
     for name in names:
         held = _named(study, name)

@@ -275,3 +275,10 @@ def test_what_is_cut_off_is_said(name, crops, models):
 def test_parameters_out_of_range_are_refused(name, params, words):
     with pytest.raises(RecipeError, match=words):
         registry.make(name, params)
+
+
+@pytest.mark.parametrize("name", ["stain-vae", "dual-vae"])
+def test_a_channel_can_be_left_out(name, crops):
+    model = fitted(replace(ALL[name], stains=(f"-{crops.stains[0]}",)), crops).model
+    assert model.stains == crops.stains[1:]
+    assert np.isfinite(model.apply(crops)).all()

@@ -40,7 +40,7 @@ class CellProfiler:
     crop_px
         Side of the crop around each cell.
     stains
-        Channels; none named are all that the data have.
+        Channels; ``-NAME`` leaves one out, none named are all that the data have.
     families
         What to measure: ``intensity`` (and where it lies), ``radial`` (its distribution over rings),
         ``zernike`` (moments of that distribution), ``texture`` (Haralick), ``granularity``, ``quality``

@@ -22,7 +22,7 @@ class DualVae(CropVae):
     crop_px
         Side of the crop.
     stains
-        Channels; none named are all that the data have.
+        Channels; ``-NAME`` leaves one out, none named are all that the data have.
     molecules
         ``all`` that lie in the crop, or the cell's ``own``.
     least_transcripts

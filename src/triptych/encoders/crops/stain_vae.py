@@ -23,7 +23,7 @@ class StainVae(CropVae):
     crop_px
         Side of the crop.
     stains
-        Channels; none named are all that the data have.
+        Channels; ``-NAME`` leaves one out, none named are all that the data have.
     channels
         After each block of the encoder; the decoder mirrors them.
     latent

@@ -12,7 +12,7 @@ from triptych.core.checks import Faults, listing
 from triptych.core.errors import TriptychWarning
 from triptych.core.protocols import Crops
 from triptych.encoders.crops.vae_plan import VaePlan
-from triptych.maths.crops import Counting, Cropper
+from triptych.maths.crops import Counting, Cropper, asked_for
 
 APART: Final = 0.05  # relative difference of pixel sizes beyond which crops show other tissue
 LOOKED_AT: Final = 256  # crops in which some light is sought
@@ -60,7 +60,7 @@ def check_fit(crops: Crops, plan: VaePlan) -> None:
                 len(kept_genes(crops, plan)) > 0,
                 f"no gene has {plan.least_transcripts} molecules or more in these sections.",
             )
-    _check_stains(faults, crops, plan, plan.stains or crops.stains)
+    _check_stains(faults, crops, plan, asked_for(plan.stains, crops.stains))
     if n:
         sizes = _sizes(crops)
         apart = sizes.size and sizes.max() > sizes.min() * (1 + APART)

@@ -16,7 +16,7 @@ from triptych.core.randomness import seed_from
 from triptych.core.settings import device
 from triptych.encoders.crops import vae_door as door
 from triptych.encoders.crops.vae_plan import VaePlan
-from triptych.maths.crops import Cropper
+from triptych.maths.crops import Cropper, asked_for
 from triptych.maths.threads import one_thread
 
 FEW: Final = (
@@ -158,7 +158,7 @@ def _fit(plan: VaePlan, crops: Crops, rng: np.random.Generator) -> Fit[Matrix, F
 
     door.check_fit(crops, plan)
     genes = door.kept_genes(crops, plan)
-    stains = (plan.stains or crops.stains) if "stains" in plan.sees else ()
+    stains = asked_for(plan.stains, crops.stains) if "stains" in plan.sees else ()
     cropper = _cropper(crops, plan, genes, stains)
     counting = cropper.counted()
     door.check_content(cropper, plan, counting)

@@ -22,7 +22,7 @@ from triptych.core.protocols import Crops, Molecules
 from triptych.maths.crops import Cropper
 from triptych.nets.vae import Encoder, Shape, Vae
 from triptych.nets.vae_losses import SpotWeights
-from triptych.nets.vae_shape import paddings, sizes
+from triptych.nets.vae_shape import sizes, trimmed, whole
 from triptych.nets.vae_training import Settings, look, loss_terms
 
 WEIGHTS = SpotWeights(dice=1.0, focal=0.2, smooth=1.0, gamma=2.0, alpha=0.25)
@@ -68,21 +68,35 @@ class Planes(Dataset):
         return len(self.of_crop)
 
 
+class Whole(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return whole(x)
+
+
+class Trimmed(nn.Module):
+    def __init__(self, side: int) -> None:
+        super().__init__()
+        self.side = side
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return trimmed(x, self.side)
+
+
 class Plain(nn.Module):
     """The same network of plain layers, with the same weights."""
 
     def __init__(self, vae: Vae) -> None:
         super().__init__()
         shape = vae.shape
-        widths, more = (shape.genes, *shape.channels), paddings(sizes(shape.side, len(shape.channels)))
+        widths, sides = (shape.genes, *shape.channels), sizes(shape.side, len(shape.channels))
         down, up = [], []
         for at in range(len(shape.channels)):
-            down += [nn.Conv2d(widths[at], widths[at + 1], 3, 2, bias=False), nn.BatchNorm2d(widths[at + 1])]
-            down += [nn.LeakyReLU(0.1)]
+            down += [Whole(), nn.Conv2d(widths[at], widths[at + 1], 3, 2, bias=False)]
+            down += [nn.BatchNorm2d(widths[at + 1]), nn.LeakyReLU(0.1)]
         for at in range(len(shape.channels) - 1, 0, -1):
-            up += [nn.ConvTranspose2d(widths[at + 1], widths[at], 3, 2, output_padding=more[at], bias=False)]
+            up += [nn.ConvTranspose2d(widths[at + 1], widths[at], 3, 2, bias=False), Trimmed(sides[at])]
             up += [nn.BatchNorm2d(widths[at]), nn.LeakyReLU(0.1)]
-        up += [nn.ConvTranspose2d(widths[1], shape.genes, 3, 2, output_padding=more[0])]
+        up += [nn.ConvTranspose2d(widths[1], shape.genes, 3, 2), Trimmed(shape.side)]
         size = int(np.prod(vae.spots.start))
         self.down, self.heads = nn.Sequential(*down, nn.Flatten()), nn.Linear(size, 2 * shape.latent)
         start = nn.Linear(shape.latent, size)

@@ -13,6 +13,7 @@ from torch.nn.functional import leaky_relu
 from triptych.nets.vae import Seen, Shape, Vae, from_arrays, to_arrays
 from triptych.nets.vae_losses import SpotWeights
 from triptych.nets.vae_planes import rasterise
+from triptych.nets.vae_shape import whole
 from triptych.nets.vae_spots import logits
 from triptych.nets.vae_training import Settings, encode, fit_vae, look, pictures
 
@@ -66,7 +67,7 @@ def test_the_encoder_is_that_of_plain_layers():
     kernel = torch.cat([first.spots.view(3, 3, 3, 6).permute(3, 0, 1, 2), first.stains], 1)
     x = torch.cat([seen.planes.dense(), seen.pixels], 1)
     for at, weight in enumerate((kernel, *first.convolutions)):
-        x = torch.nn.functional.conv2d(x, weight, stride=2)
+        x = torch.nn.functional.conv2d(whole(x), weight, stride=2)
         x = leaky_relu(nn.BatchNorm2d(SHAPE.channels[at])(x), 0.1)
     expected = torch.nn.functional.linear(x.flatten(1), first.heads, first.bias)
     assert torch.allclose(torch.cat(first(seen), 1), expected, atol=1e-5)
@@ -81,8 +82,8 @@ def test_decoders_give_back_the_side_of_the_crop(side):
 
 
 def test_a_crop_too_small_or_decoders_that_differ_are_refused():
-    with pytest.raises(ValueError, match="14 px is too small for 3 blocks; 15 px will do"):
-        Vae(Shape(14, 3, 0, (6, 8, 8), (6, 8, 8), 5), generator())
+    with pytest.raises(ValueError, match="7 px is too small for 3 blocks; 8 px will do"):
+        Vae(Shape(7, 3, 0, (6, 8, 8), (6, 8, 8), 5), generator())
     with pytest.raises(ValueError, match="not as many blocks"):
         Vae(Shape(31, 3, 2, (6, 8, 8), (6, 8), 5), generator())
     with pytest.raises(ValueError, match="nothing to encode"):

@@ -29,7 +29,7 @@ def textbook(guess, target, genes, weights):
 
 def problem(side, *, genes=7, channels=5, batch=3, dtype=torch.float32, seed=0):
     g = torch.Generator().manual_seed(seed)
-    n = (side - 3) // 2 + 1
+    n = side // 2
     h = torch.randn(batch, channels, n, n, generator=g, dtype=dtype, requires_grad=True)
     weight = (torch.randn(3, 3, genes, channels, generator=g, dtype=dtype)).requires_grad_()
     bias = torch.randn(genes, generator=g, dtype=dtype, requires_grad=True)

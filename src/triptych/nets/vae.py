@@ -1,8 +1,8 @@
 """Convolutional variational autoencoders of crops: one encoder, a decoder for each kind of what is seen.
 
-Each block is a convolution of kernel 3 and stride 2 without padding, batch normalisation and a leaky ReLU;
-two linear heads give µ and log σ². A decoder mirrors the blocks by transposed convolutions. Its last one has
-neither normalisation nor ReLU, as background could not become 0 behind them.
+Each block is a convolution of kernel 3 and stride 2, batch normalisation and a leaky ReLU; two linear heads
+give µ and log σ². A decoder mirrors the blocks by transposed convolutions. Its last one has neither
+normalisation nor ReLU, as background could not become 0 behind them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from triptych.nets.ensemble import uniform
 from triptych.nets.vae_planes import Planes, convolve
-from triptych.nets.vae_shape import paddings, sizes
+from triptych.nets.vae_shape import sizes, trimmed, whole
 
 SLOPE, TAPS = 0.1, 9
 LAST = torch.channels_last
@@ -103,12 +103,12 @@ class Encoder(nn.Module):
             x = convolve(seen.planes, self.spots)
         if seen.pixels is not None:
             pixels = seen.pixels.contiguous(memory_format=LAST)
-            of_stains = functional.conv2d(pixels, self.stains, stride=2)
+            of_stains = functional.conv2d(whole(pixels), self.stains, stride=2)
             x = of_stains if x is None else x + of_stains
         if x is None:
             raise ValueError("there is nothing to encode")
         for at, norm in enumerate(self.norms):
-            x = x if at == 0 else functional.conv2d(x, self.convolutions[at - 1], stride=2)
+            x = x if at == 0 else functional.conv2d(whole(x), self.convolutions[at - 1], stride=2)
             x = functional.leaky_relu(norm(x), SLOPE)
         mean, log_variance = functional.linear(x.flatten(1), self.heads, self.bias).chunk(2, 1)
         return mean, log_variance
@@ -130,7 +130,7 @@ class Decoder(nn.Module):
     def __init__(self, shape: Shape, channels: tuple[int, ...], generator: torch.Generator) -> None:
         super().__init__()
         sides = sizes(shape.side, len(channels))
-        self.start, self.paddings = (channels[-1], sides[-1], sides[-1]), paddings(sides)[:0:-1]
+        self.start, self.sides = (channels[-1], sides[-1], sides[-1]), sides[-2:0:-1]
         size = channels[-1] * sides[-1] ** 2
         self.weight = uniform((size, shape.latent), shape.latent, generator)
         self.bias = uniform((size,), shape.latent, generator)
@@ -143,8 +143,8 @@ class Decoder(nn.Module):
     def forward(self, z: Tensor) -> Tensor:
         """Shape (b, channels[0], n, n)."""
         x = functional.linear(z, self.weight, self.bias).view(-1, *self.start).contiguous(memory_format=LAST)
-        for weight, norm, more in zip(self.convolutions, self.norms, self.paddings, strict=True):
-            x = functional.conv_transpose2d(x, weight, stride=2, output_padding=more)
+        for weight, norm, side in zip(self.convolutions, self.norms, self.sides, strict=True):
+            x = trimmed(functional.conv_transpose2d(x, weight, stride=2), side)
             x = functional.leaky_relu(norm(x), SLOPE)
         return x
 
@@ -164,7 +164,7 @@ class Vae(nn.Module):
         super().__init__()
         if len(shape.stain_channels) != len(shape.channels):
             raise ValueError(f"{shape.channels} and {shape.stain_channels} are not as many blocks")
-        self.shape, self.last = shape, paddings(sizes(shape.side, len(shape.channels)))[0]
+        self.shape = shape
         self.encoder = Encoder(shape, generator)
         if shape.genes:
             width = shape.channels[0]
@@ -179,10 +179,8 @@ class Vae(nn.Module):
 
     def paint(self, z: Tensor) -> Tensor:
         """Stains given back, from 0 to 1, shape (b, c, side, side)."""
-        x = functional.conv_transpose2d(
-            self.stains(z), self.stain_weight, self.stain_bias, stride=2, output_padding=self.last
-        )
-        return torch.sigmoid(x)
+        x = functional.conv_transpose2d(self.stains(z), self.stain_weight, self.stain_bias, stride=2)
+        return torch.sigmoid(trimmed(x, self.shape.side))
 
 
 def to_arrays(network: Vae) -> dict[str, NDArray[np.float32]]:

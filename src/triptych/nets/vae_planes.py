@@ -82,7 +82,9 @@ def rasterise(
 
 
 def convolve(planes: Planes, weight: Tensor) -> Tensor:
-    """The convolution of kernel 3 and stride 2 without padding, exactly, with the gradient to its weights.
+    """The convolution of kernel 3 and stride 2, exactly, with the gradient to its weights.
+
+    Where the side is even there is a row and a column of zeros at the end.
 
     A pixel that is 1 adds one row of weights to each of the one, two or four outputs that see it.
 
@@ -97,7 +99,7 @@ def convolve(planes: Planes, weight: Tensor) -> Tensor:
     -------
         Shape (batch, channels, n, n), channels last in memory.
     """
-    n = (planes.side - 3) // 2 + 1
+    n = planes.side // 2
     rows, columns = [], []
     for ky, oy, good_y in _seen(planes.y, n):
         for kx, ox, good_x in _seen(planes.x, n):

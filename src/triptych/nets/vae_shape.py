@@ -1,14 +1,18 @@
-"""Sizes of convolutions of stride 2 without padding, and of the transposed ones that mirror them."""
+"""Sizes of convolutions of stride 2, and of the transposed ones that mirror them.
+
+An even side gets a row and a column of zeros at its end, and a transposed convolution is trimmed to the side
+that it mirrors. Without this the last row and column of every even side are neither seen nor given back,
+which through five blocks adds up to 23 of 150 px.
+"""
 
 from __future__ import annotations
 
-from itertools import pairwise
-
-KERNEL, STRIDE = 3, 2
+from torch import Tensor
+from torch.nn import functional
 
 
 def sizes(side: int, blocks: int) -> tuple[int, ...]:
-    """Sides before and after each block, n → ⌊(n − 3) / 2⌋ + 1.
+    """Sides before and after each block, n → ⌊n / 2⌋.
 
     Parameters
     ----------
@@ -30,17 +34,20 @@ def sizes(side: int, blocks: int) -> tuple[int, ...]:
         raise ValueError(
             f"a crop of {side} px is too small for {blocks} blocks; {smallest(blocks)} px will do"
         )
-    found = [side]
-    for _ in range(blocks):
-        found.append((found[-1] - KERNEL) // STRIDE + 1)
-    return tuple(found)
+    return tuple(side >> block for block in range(blocks + 1))
 
 
 def smallest(blocks: int) -> int:
     """The smallest side of which so many blocks leave one pixel."""
-    return int(2 ** (blocks + 1) - 1)
+    return int(2**blocks)
 
 
-def paddings(sides: tuple[int, ...]) -> tuple[int, ...]:
-    """For each block, what its transposed convolution adds at the end to give its input's side: 0 or 1."""
-    return tuple(wide - (STRIDE * (narrow - 1) + KERNEL) for wide, narrow in pairwise(sides))
+def whole(x: Tensor) -> Tensor:
+    """Planes with a row and a column of zeros at the end where their side is even, so that all is seen."""
+    more = 1 - x.shape[-1] % 2
+    return functional.pad(x, (0, more, 0, more)) if more else x
+
+
+def trimmed(x: Tensor, side: int) -> Tensor:
+    """Planes without the row and column that a transposed convolution has too many."""
+    return x[..., :side, :side]

@@ -19,6 +19,7 @@ from torch import Tensor
 from triptych.nets.lanes import side_by_side
 from triptych.nets.vae_losses import SpotWeights
 from triptych.nets.vae_planes import Planes
+from triptych.nets.vae_shape import trimmed
 from triptych.nets.vae_spot_terms import Ones, compare
 
 GENES, BLOCK = 64, 2**25  # genes, and logits, made at once at most
@@ -59,10 +60,8 @@ def spot_loss(
 
 def logits(h: Tensor, weight: Tensor, bias: Tensor, side: int) -> Tensor:
     """What the last layer gives, shape (b, genes, side, side)."""
-    more = side - (2 * h.shape[-1] + 1)
-    return torch.nn.functional.conv_transpose2d(
-        h, weight.permute(3, 2, 0, 1), bias, stride=2, output_padding=more
-    )
+    found = torch.nn.functional.conv_transpose2d(h, weight.permute(3, 2, 0, 1), bias, stride=2)
+    return trimmed(found, side)
 
 
 class _SpotLoss(torch.autograd.Function):
@@ -191,10 +190,10 @@ class _Layer:
             for ky, kx, seen in taps:
                 torch.addmm(before, weight[ky, kx], self.h[:, seen], out=out)
                 before = out
-        if self.side % 2:  # of odd rows and columns there is one fewer
-            grid = z.view(len(z), 4, self.batch, self.m, self.m)
-            grid[:, 2:, :, -1] = NEVER
-            grid[:, 1::2, :, :, -1] = NEVER
+        # of odd rows and columns there is one fewer; where the side is even, of all
+        grid, odd = z.view(len(z), 4, self.batch, self.m, self.m), self.side % 2
+        grid[:, 2 * odd :, :, -1] = NEVER
+        grid[:, odd :: 1 + odd, :, :, -1] = NEVER
 
     def hand_back(self, z: Tensor, chosen: Tensor, of_h: Tensor) -> None:
         """Add the gradient to that of the input, and note that of weights and bias."""

@@ -255,7 +255,7 @@ def test_what_is_cut_off_is_said(name, crops, models):
 @pytest.mark.parametrize(
     ("name", "params", "words"),
     [
-        ("spot-vae", {"crop_px": 62}, "crop_px must be at least 63 for 5 blocks, not 62"),
+        ("spot-vae", {"crop_px": 31}, "crop_px must be at least 32 for 5 blocks, not 31"),
         ("spot-vae", {"spot_px": 4}, "spot_px must be odd and at least 1, not 4"),
         ("spot-vae", {"channels": ()}, "channels must name at least one block"),
         ("spot-vae", {"channels": (4, 0)}, "each of at least 1 channel"),

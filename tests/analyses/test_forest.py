@@ -98,7 +98,7 @@ def test_neighbours_lend_what_blocks_take_away(rng):
 
 def test_the_note_does_not_speak_of_a_difference_that_is_none():
     row = {"recall": 0.5, "shuffled": 0.1, "deviation": 0.05}
-    assert "0.02 is within twice its standard error over folds, 0.03, so" in note(
+    assert "0.02 is within twice its standard error over folds (0.03), so" in note(
         pd.Series(row), pd.Series(row | {"recall": 0.48}), 5
     )
     assert "0.10 is what neighbouring cells lend" in note(pd.Series(row), pd.Series(row | {"recall": 0.4}), 5)

@@ -41,6 +41,13 @@ def macro_recall(truth, guess):
     return theirs.recall_score(truth, called(truth, guess), average="macro", labels=np.unique(truth))
 
 
+def jaccard(truth, guess):
+    """Mean over types of the index of the cluster that is matched to each, the best of all matchings."""
+    types, clusters = np.unique(truth), np.unique(guess)
+    index = np.array([[theirs.jaccard_score(truth == t, guess == g) for g in clusters] for t in types])
+    return index[linear_sum_assignment(-index)].sum() / len(types)
+
+
 NEAR = {"ilisi", "clisi", "kbet", "graph-connectivity", "batch-silhouette"}  # test_integration_metrics.py
 ORACLES = {
     "ari": theirs.adjusted_rand_score,
@@ -50,6 +57,7 @@ ORACLES = {
     "completeness": theirs.completeness_score,
     "majority-accuracy": lambda truth, guess: table(truth, guess).max(axis=0).sum() / len(truth),
     "hungarian-accuracy": hungarian,
+    "jaccard": jaccard,
     "label-entropy": entropy_within,
     "macro-recall": macro_recall,
     "types-found": lambda truth, guess: len(np.unique(called(truth, guess))),

@@ -29,7 +29,7 @@ def test_one_by_one_a_renaming_inside_a_section_changes_nothing(table, record):
         step.over = "sample"
     before = gather(table, record).guesses[1]
     second = (table.obs["sample"].cat.codes == 1).to_numpy()
-    renamed = table.obs["domain.refined"].astype(int).to_numpy()
+    renamed = table.obs["domain.refined"].astype(int).to_numpy(copy=True)
     renamed[second] = (renamed[second] + 2) % 5
     table.obs["domain.refined"] = pd.Categorical(renamed.astype(str))
     after = gather(table, record).guesses[1]

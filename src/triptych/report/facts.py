@@ -180,7 +180,7 @@ def clustered_apart(slot: str, steps: list[StepRecord]) -> bool:
 
 def _view(table: AnnData, steps: list[StepRecord]) -> str:
     """The space in which the result was clustered, else the last one that was made."""
-    clustered = [step.reads.get("x", "") for step in steps if step.do == "cluster"]
+    clustered = [step.reads["x"] for step in steps if step.do == "cluster" and "x" in step.reads]
     key = clustered[-1].removeprefix("obsm:") if clustered else ""
     if isinstance(table.obsm.get(key), np.ndarray):
         return key

@@ -22,6 +22,8 @@ from triptych.pipeline.rooms import BY_NAME
 RECIPES = "recipes"
 EXTRAS = {
     "pixels": "spatialdata", "dask": "distributed", "align": "scvi", "images": "timm",
+    "foundation": "transformers", "cells": "shapely", "slides": "openslide", "umap": "umap",
+    "multiplex": "leidenalg", "profiling": "pycytominer", "approximate": "pynndescent",
     "stains": "torchstain", "analyses": "decoupler",
 }  # fmt: skip
 

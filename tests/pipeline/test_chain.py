@@ -13,6 +13,7 @@ from triptych.pipeline.identity import of_file
 from triptych.pipeline.newness import HELD_OUT, KNOWN_DONOR, OF_FIT
 from triptych.pipeline.recipe import parse
 from triptych.pipeline.run import run
+from triptych.pipeline.study import Study
 
 RECIPE = """\
 name: small
@@ -211,3 +212,13 @@ def test_too_few_shared_genes(chain, study):
     new = of(study, ["C1"])[:, :2].copy()
     with pytest.raises(DataError):
         apply(chain, new)
+
+
+def test_what_a_fit_learned_from_labels_is_applied_without_them(study):
+    steps = '- {do: encode, use: marker-subset, to: "obsm:X_rna.markers"}'
+    done = run(parse(f"name: m\nsteps:\n  {steps}\n", "m"), study.copy())
+    bare = study.copy()
+    del bare.obs["truth"]
+    apply(done.chain, bare)
+    expected = done.chain.links[0].model.apply(Study(study).counts("study"))
+    assert np.array_equal(bare.obsm["X_rna.markers"], expected)

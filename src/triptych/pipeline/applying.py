@@ -80,7 +80,7 @@ def apply(chain: Chain, table: AnnData, *, data: str = "", command: str = "") ->
 
 def _require(link: Link, study: Study, written: set[str]) -> None:
     for slot in reads_of(link.step, link.component).values():
-        if slot not in written:
+        if slot not in written and slot != slots.TRUTH:  # what a fit learned from labels is applied without
             study.require(slot)
 
 

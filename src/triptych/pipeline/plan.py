@@ -181,12 +181,11 @@ def _check_sources(one: PlannedStep, planned: Sequence[PlannedStep]) -> None:
     """
     for role, slot in getattr(one.step, "learns_from", {}).items():
         source = next(step for step in reversed(planned) if step.step.writes == slot)
-        component, what = source.units[0].component, "encoder" if role == "encoder" else "settings"
+        component = source.units[0].component
+        learned = "encoder was fitted" if role == "encoder" else "settings were chosen"
         if source.over != one.over:
             raise RecipeError(
-                f"Step {one.index} is over {one.over}, its {what} were chosen over {source.over}."
-                if role != "encoder"
-                else f"Step {one.index} is over {one.over}, its encoder was fitted over {source.over}.",
+                f"Step {one.index} is over {one.over}, its {learned} over {source.over}.",
                 "Say the same over: in both.",
             )
         if role == "encoder" and not getattr(component, "encodes", False):

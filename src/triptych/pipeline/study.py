@@ -147,12 +147,12 @@ class Study:
         return kept.cat.codes.to_numpy().astype(np.int64), [str(name) for name in kept.cat.categories]
 
     def counts(self, unit: str, *, labelled: bool = False) -> Counts:
-        """Raw counts of a unit; with the known labels, where an encoder asks for them."""
+        """Raw counts of a unit; with the known labels, where an encoder asks for them and there are any."""
         return Counts(
             matrix=sp.csr_matrix(self.array(slots.COUNTS, unit)),
             genes=self.table.var_names.to_numpy().astype(str),
             batch=self.codes(slots.BATCH, unit)[0],
-            truth=self.codes(slots.TRUTH, unit)[0] if labelled else None,
+            truth=self.codes(slots.TRUTH, unit)[0] if labelled and self.has(slots.TRUTH) else None,
         )
 
     def places(self, unit: str) -> Places:

@@ -45,14 +45,14 @@ def over_of(step: Any, component: Any, *, per_sample: bool) -> str:
         return "sample"
     if step.over:
         return str(step.over)
-    if step.do == "encode" and (component.takes in {"places", "windows"} or not _learns(component)):
+    if step.do == "encode" and _alone(component):
         return "sample"
     return str(type(step).default_over) if isinstance(step, BaseStep) else "study"
 
 
-def _learns(component: Any) -> bool:
-    """Whether an encoder sees the study: those of counts always do."""
-    return hasattr(component, "fit") or component.takes != "crops"
+def _alone(of: Any) -> bool:
+    """Whether an encoder is shown one section at a time."""
+    return of.takes in {"places", "windows"} or (of.takes == "crops" and not hasattr(of, "fit"))
 
 
 def check(recipe: Recipe, held: Callable[[str], bool] | None = None) -> None:

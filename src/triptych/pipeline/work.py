@@ -15,6 +15,7 @@ from triptych.core.protocols import Material
 from triptych.core.randomness import generator
 from triptych.pipeline.cache import Cache
 from triptych.pipeline.cached_tables import keepable
+from triptych.pipeline.cropping import crops_of
 from triptych.pipeline.scoring import score
 from triptych.pipeline.study import Study
 from triptych.pipeline.windowing import windows_view
@@ -102,8 +103,6 @@ def _taken(study: Study, encoder: Any, unit: str) -> Any:
     if encoder.takes == "windows":
         return study.pixels(unit, scaled=not getattr(encoder, "window_px", 0))
     if encoder.takes == "crops":
-        from triptych.pipeline.cropping import crops_of
-
         return crops_of(study, encoder, unit)
     if encoder.takes == "places":
         return study.places(unit)

@@ -50,6 +50,6 @@ def _openmp() -> tuple[Any, ...]:
 
 def _alone() -> None:
     """Hold the calling thread, and no other, to itself."""
-    torch.zeros(1).add_(1)  # the first operation of a thread sets its number of threads
+    torch.get_num_threads()  # the first question sets what the caller may have chosen, and only the first
     for library in _openmp():
         library.set_num_threads(1)

@@ -25,7 +25,7 @@ class Card:
     gated
         Whether the source hands them out only to those who asked.
     cite
-        DOI of the paper.
+        DOI of the paper; the address of the release where there is none.
     input_px
         Side of the windows that the model was trained on; 0 for a model that takes no pixels.
     mpp

@@ -1,4 +1,4 @@
-"""Readers: a path, or the word toy, toy-cells or toy-crops → one table with a row per spot or cell."""
+"""Readers: a path, or the word toy, toy-cells or toy-crops → one table with a row per spot, cell or patch."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ registry: Final = Registry(
         "h5ad": "triptych.readers.h5ad:H5ad",
         "manifest": "triptych.readers.manifest:Manifest",
         "merscope": "triptych.readers.merscope:Merscope",
+        "slide": "triptych.readers.slide:Slide",
         "spatial-transcriptomics": "triptych.readers.spatial_transcriptomics:SpatialTranscriptomics",
         "tables": "triptych.readers.tables:Tables",
         "toy": "triptych.readers.toy.reader:Toy",

@@ -25,7 +25,8 @@ def admit(table: AnnData, options: ReadOptions, where: str) -> AnnData:
     Parameters
     ----------
     table
-        With layers:counts, obs:sample, obsm:spatial and uns:triptych; completed in place.
+        With layers:counts, obs:sample, obsm:spatial and uns:triptych; completed in place. A table without
+        genes, as of a slide alone, needs no counts.
     options
         Which column is the truth and which of its values are no labels.
     where
@@ -63,7 +64,8 @@ def inspect(table: AnnData, faults: Faults) -> None:
 def _has_form(table: AnnData, faults: Faults) -> bool:
     """Whether the parts are there that the checks of each sample look at."""
     slots = [f"layers:{k}" for k in table.layers] + [f"obsm:{k}" for k in table.obsm]
-    faults.check("counts" in table.layers, f"there is no layers:counts; there is {listing(slots)}")
+    counted = "counts" in table.layers or not table.n_vars
+    faults.check(counted, f"there is no layers:counts; there is {listing(slots)}")
     if "spatial" not in table.obsm:
         faults.add(f"there are no coordinates obsm:spatial; there is {listing(slots)}")
     elif np.shape(table.obsm["spatial"])[1:] != (2,):
@@ -93,10 +95,8 @@ def _inspect_sample(table: AnnData, rows: np.ndarray, about: About, faults: Faul
     if not ids.is_unique:
         doubles = ids[ids.duplicated()].unique()
         faults.add(f"{len(doubles)} ids are there more than once: {listing(doubles, 5)}")
-    counts = table.layers["counts"].tocsr()
-    counts = counts if len(rows) == table.n_obs else counts[rows]
-    faults.found += count_faults(counts, ids, table.var_names)
-    faults.check(counts.count_nonzero() > 0, "all counts are zero")
+    if "counts" in table.layers:
+        _inspect_counts(table, rows, faults)
     xy = np.asarray(table.obsm["spatial"])[rows].astype(float)
     bad = ~np.all(np.isfinite(xy), axis=1)
     if bad.any():
@@ -104,6 +104,13 @@ def _inspect_sample(table: AnnData, rows: np.ndarray, about: About, faults: Faul
     if about.image:
         _inspect_image(about, xy[~bad], ids[~bad], faults)
     inspect_stains(about, faults)
+
+
+def _inspect_counts(table: AnnData, rows: np.ndarray, faults: Faults) -> None:
+    counts = table.layers["counts"].tocsr()
+    counts = counts if len(rows) == table.n_obs else counts[rows]
+    faults.found += count_faults(counts, table.obs_names[rows], table.var_names)
+    faults.check(counts.count_nonzero() > 0, "all counts are zero")
 
 
 def _inspect_image(about: About, xy: np.ndarray, ids: pd.Index, faults: Faults) -> None:
@@ -139,7 +146,8 @@ def complete(table: AnnData, options: ReadOptions, where: str) -> AnnData:
     _complete_obs(table)
     table.X = None
     table.raw = None
-    table.layers["counts"] = as_counts(table.layers["counts"])
+    if "counts" in table.layers:
+        table.layers["counts"] = as_counts(table.layers["counts"])
     known = table.uns[UNS]
     earlier = known.get("truth_column", "") if name == "truth" else ""
     samples = with_files(known["samples"])

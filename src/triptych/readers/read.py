@@ -31,13 +31,19 @@ def read(data: str | Path, options: ReadOptions = ALL) -> AnnData:
     Raises
     ------
     DataError
-        When nothing recognises the path, or with every fault found in the data.
+        When nothing recognises the path, mpp is given for what is no slide, or with every fault found in the
+        data.
     UnknownComponentError
         When the options name a reader that does not exist.
     """
     # a Path drops the «./», so only a text of exactly such a word is the word
     place = Path(data) if data in WORDS else Path(data).expanduser().absolute()
     reader = reader_of(place, options.reader)
+    if options.mpp and not getattr(reader, "measured", False):
+        raise DataError(
+            f"{place} is not a slide alone, so its scale is that of its files, not {options.mpp:g} µm.",
+            "Leave mpp away, or give it in a study manifest.",
+        )
     return reader.read(place, options)
 
 

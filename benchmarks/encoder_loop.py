@@ -28,7 +28,7 @@ from scipy.ndimage import zoom
 from triptych.core.settings import DEVICE_VARIABLE, device
 from triptych.encoders.images.dinov2 import SIZES, Dinov2
 from triptych.encoders.images.stain_texture import StainTexture
-from triptych.pipeline.study import Pixels
+from triptych.pipeline.pixels import Pixels
 from triptych.pipeline.windowing import BATCH, loaded, windows_view
 from triptych.tiles.slide import open_slide
 from triptych.tiles.windows import Windows, stream

@@ -127,6 +127,66 @@ def published_uni2_h():
     return timm.create_model("vit_giant_patch14_224", num_classes=0, **layers, **ARCHITECTURE)
 
 
+def with_weights_that_count(model):
+    """Weights of one spread, in place of scales so small that nothing but the first layer would count."""
+    import torch
+
+    for weight in model.parameters():
+        torch.nn.init.normal_(weight, std=0.3)
+    return model
+
+
+def published_vit(name, architecture, **layers):
+    """The transformer that timm builds from the arguments that the encoder publishes."""
+    from importlib import import_module
+
+    import timm
+
+    arguments = import_module(f"triptych.encoders.images.{name}").ARCHITECTURE
+    return with_weights_that_count(timm.create_model(architecture, num_classes=0, **layers, **arguments))
+
+
+def published_virchow2():
+    import timm
+    import torch
+
+    layers = {"mlp_layer": timm.layers.SwiGLUPacked, "act_layer": torch.nn.SiLU}
+    return published_vit("virchow2", "vit_huge_patch14_224", **layers)
+
+
+def published_conch():
+    """The tower of images with both its poolings, and some of what the file holds for text."""
+    from timm.models.vision_transformer import VisionTransformer
+    from torch import nn
+
+    from triptych.encoders.images.conch import POOLING, TRUNK
+
+    wide, narrow = TRUNK["embed_dim"], POOLING["width"]
+    visual = nn.Module()
+    visual.trunk = VisionTransformer(num_classes=0, **TRUNK)
+    for name, width, queries in (("contrast", narrow, 1), ("caption", wide, 3)):
+        pool = nn.Module()
+        pool.query = nn.Parameter(nn.init.normal_(nn.Linear(width, queries).weight))
+        pool.attn = nn.MultiheadAttention(width, POOLING["heads"], kdim=wide, vdim=wide)
+        pool.ln_q, pool.ln_k = nn.LayerNorm(width), nn.LayerNorm(wide)
+        setattr(visual, f"attn_pool_{name}", pool)
+        setattr(visual, f"ln_{name}", nn.LayerNorm(width))
+    visual.proj_contrast = nn.Parameter(nn.Linear(narrow, narrow).weight)
+    whole = nn.Module()
+    whole.visual, whole.text = visual, nn.Embedding(5, narrow)
+    whole.logit_scale = nn.Parameter(nn.Linear(1, 1).weight[0, 0])
+    return with_weights_that_count(whole)
+
+
+def published_phikon_v2():
+    import transformers
+
+    from triptych.encoders.images.phikon_v2 import ARCHITECTURE
+
+    config = transformers.Dinov2Config(image_size=224, **ARCHITECTURE)
+    return with_weights_that_count(transformers.Dinov2Model(config))
+
+
 def published_cancer_foundation():
     """Modules of torch's own under the names of the published file, and a head that it also holds."""
     from torch import nn
@@ -142,29 +202,21 @@ def published_cancer_foundation():
 
 def published_dinov2(registers=0):
     """Position embeddings of another size than the input, so that they are interpolated."""
-    import torch
     import transformers
 
     kind, more = ("Dinov2WithRegisters", {"num_register_tokens": 4}) if registers else ("Dinov2", {})
     sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "patch_size": 14}
     config = getattr(transformers, f"{kind}Config")(image_size=70, **sizes, **more)
-    model = getattr(transformers, f"{kind}Model")(config)
-    for weight in model.parameters():
-        torch.nn.init.normal_(weight, std=0.3)
-    return model
+    return with_weights_that_count(getattr(transformers, f"{kind}Model")(config))
 
 
 def published_geneformer():
     """With the head for masked tokens, as pretraining leaves it."""
-    import torch
     import transformers
 
     sizes = {"hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 32}
     places = {"vocab_size": len(GENES) + 2, "max_position_embeddings": 2048, "hidden_act": "relu"}
-    model = transformers.BertForMaskedLM(transformers.BertConfig(**sizes, **places))
-    for weight in model.parameters():
-        torch.nn.init.normal_(weight, std=0.3)
-    return model
+    return with_weights_that_count(transformers.BertForMaskedLM(transformers.BertConfig(**sizes, **places)))
 
 
 def write_geneformer_dictionaries(folder):
@@ -181,10 +233,18 @@ PUBLISHED = {
     "dinov2": (published_dinov2, "model.safetensors"),
     "dinov2-reg": (lambda: published_dinov2(registers=4), "model.safetensors"),
     "inception-v3": (published_inception, "model.safetensors"),
+    "uni": (lambda: published_vit("uni", "vit_large_patch16_224"), "pytorch_model.bin"),
     "uni2-h": (published_uni2_h, "pytorch_model.bin"),
+    "conch": (published_conch, "pytorch_model.bin"),
+    "virchow2": (published_virchow2, "model.safetensors"),
+    "h-optimus-0": (
+        lambda: published_vit("h_optimus_0", "vit_giant_patch14_reg4_dinov2"), "pytorch_model.bin"
+    ),
+    "phikon-v2": (published_phikon_v2, "model.safetensors"),
     "cancer-foundation": (published_cancer_foundation, "model.pth"),
     "geneformer": (published_geneformer, "model.safetensors"),
-}
+}  # fmt: skip
+OF_TRANSFORMERS = ("dinov2", "dinov2-reg", "phikon-v2", "geneformer")
 
 
 @pytest.fixture(scope="session")
@@ -198,16 +258,24 @@ def published(_published_folder, monkeypatch):
 
     The transformers are tiny. An encoder whose card nobody knows here is skipped.
     """
-    from triptych.encoders.images import dinov2, uni2_h
+    from triptych.encoders.images import conch, dinov2, h_optimus_0, phikon_v2, uni, uni2_h, virchow2
 
     monkeypatch.setitem(dinov2.SIZES, "base", dinov2.Size(32, 2, 2))
-    for key, value in TINY_VIT.items():
-        monkeypatch.setitem(uni2_h.ARCHITECTURE, key, value)
+    for module in (uni, uni2_h, virchow2, h_optimus_0):
+        for key, value in TINY_VIT.items():
+            if key != "reg_tokens" or module is uni2_h:
+                monkeypatch.setitem(module.ARCHITECTURE, key, value)
+    for key, value in {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}.items():
+        monkeypatch.setitem(phikon_v2.ARCHITECTURE, key, value)
+    for key, value in {"embed_dim": 32, "depth": 2, "num_heads": 2}.items():
+        monkeypatch.setitem(conch.TRUNK, key, value)
+    for key, value in {"width": 16, "heads": 2}.items():
+        monkeypatch.setitem(conch.POOLING, key, value)
 
     def prepare(name):
         if name not in PUBLISHED:
             pytest.skip(f"no tiny weights for {name}")
-        if name.startswith(("dinov2", "geneformer")):
+        if name in OF_TRANSFORMERS:
             pytest.importorskip("transformers", reason="the extra foundation is not installed")
         elif name != "cancer-foundation":
             pytest.importorskip("timm", reason="the extra images is not installed")
@@ -221,7 +289,7 @@ def published(_published_folder, monkeypatch):
         folder = _published_folder / name
         if not folder.exists():
             folder.mkdir()
-            if name.startswith(("dinov2", "geneformer")):
+            if name in OF_TRANSFORMERS:
                 model.save_pretrained(folder)
             else:
                 (save_file if file.endswith("safetensors") else torch.save)(model.state_dict(), folder / file)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +22,7 @@ from triptych.pipeline.record import RunRecord
 from triptych.pipeline.study import Study
 from triptych.readers.layouts import ReadOptions
 from triptych.readers.read import read as read_table
+from triptych.report.overlays import write_slides
 from triptych.report.write import write_report
 
 NO_MODEL: Final = "No model is saved for other sections: "
@@ -182,12 +183,21 @@ def apply(
     DataError
         When the data lack what the model reads.
     """
-    chain, options = load_chain(Path(model)), reading or ReadOptions()
+    chain = load_chain(Path(model))
+    options = for_chain(reading or ReadOptions(), chain)
     table = data if isinstance(data, AnnData) else read_table(data, options)
     name = "a table in memory" if isinstance(data, AnnData) else str(data)
     place = Path(out) if out else None
     finish_apply(chain, table, name, model=Path(model), out=place, reading=options)
     return table
+
+
+def for_chain(reading: ReadOptions, chain: Chain) -> ReadOptions:
+    """The options, with the side of what the chain's encoders see as the pitch of a slide's patches."""
+    sides = [
+        float(getattr(link.component, "window_um", 0)) for link in chain.links if link.step.do == "encode"
+    ]
+    return replace(reading, pitch_um=reading.pitch_um or max(sides, default=0.0))
 
 
 def finish_apply(
@@ -202,6 +212,7 @@ def finish_apply(
         with output.filling(out) as folder:
             output.write(table, record, chain.recipe, folder)
             write_report(table, record, folder)
+            write_slides(table, record, folder)
     return record
 
 
@@ -242,6 +253,7 @@ def _words(reading: ReadOptions, how: How) -> str:
     """The options as the command line takes them, for the report."""
     words = [f"--samples {shlex.quote(','.join(reading.samples))}"] if reading.samples else []
     words += [f"--truth {shlex.quote(reading.truth)}"] if reading.truth else []
+    words += [f"--mpp {reading.mpp:g}"] if reading.mpp else []
     if reading.unlabelled != ReadOptions().unlabelled:
         words.append(f"--unlabelled {shlex.quote(','.join(reading.unlabelled))}")
     return " ".join([*words, *(["--per-sample"] if how.per_sample else [])])

@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 
-from triptych.core.protocols import Counts, Material, Places
+from triptych.core.analysis import Material
+from triptych.core.protocols import Counts, Places
 
 GROUPS, GENES, SECTIONS = ("core", "rim", "stroma"), 60, 3
 MARKS = {"core": range(5), "rim": range(5, 10), "stroma": range(10, 15)}

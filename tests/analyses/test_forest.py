@@ -10,8 +10,9 @@ import scipy.sparse as sp
 from sklearn.ensemble import RandomForestClassifier
 
 from triptych.analyses.forest import MEAN, Forest, note
+from triptych.core.analysis import Material
 from triptych.core.errors import DataError, TriptychWarning
-from triptych.core.protocols import Counts, Material, Places
+from triptych.core.protocols import Counts, Places
 from triptych.core.randomness import seed_from
 from triptych.maths.counts import logged, normalised
 from triptych.maths.folds import block_folds, blocks_of, by_place, random_folds

@@ -5,8 +5,9 @@ import pytest
 from sklearn.metrics import jaccard_score
 
 from triptych.analyses.jaccard import Jaccard
+from triptych.core.analysis import Material
 from triptych.core.errors import DataError
-from triptych.core.protocols import Material, Places
+from triptych.core.protocols import Places
 from triptych.metrics.jaccard import JaccardIndex
 
 TYPES = ("T cell", "B cell", "rare", "absent")

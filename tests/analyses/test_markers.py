@@ -10,8 +10,9 @@ from scipy import stats
 
 from triptych.analyses.groups import grouped
 from triptych.analyses.markers import Markers
+from triptych.core.analysis import Material
 from triptych.core.errors import DataError, TriptychWarning
-from triptych.core.protocols import Counts, Material, Places
+from triptych.core.protocols import Counts, Places
 from triptych.maths import rank_sums as kernel
 from triptych.maths.counts import logged, normalised
 

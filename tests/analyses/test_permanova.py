@@ -13,8 +13,9 @@ from scipy.stats import false_discovery_control
 
 from triptych.analyses import pairs
 from triptych.analyses.permanova import Permanova
+from triptych.core.analysis import Material
 from triptych.core.errors import DataError, TriptychWarning
-from triptych.core.protocols import Material, Places
+from triptych.core.protocols import Places
 
 COLUMNS = ["group", "other", "n", "n_other", "pseudo_f", "r2", "distance", "pvalue", "padj"]
 

@@ -10,8 +10,9 @@ from scipy.spatial.distance import pdist, squareform
 from scipy.stats import f_oneway, kstest
 
 from triptych.analyses.permdisp import Permdisp
+from triptych.core.analysis import Material
 from triptych.core.errors import DataError
-from triptych.core.protocols import Material, Places
+from triptych.core.protocols import Places
 
 COLUMNS = ["group", "other", "n", "n_other", "f_statistic", "r2", "dispersion", "dispersion_other", "wider",
            "pvalue", "padj"]  # fmt: skip

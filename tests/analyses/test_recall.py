@@ -5,8 +5,9 @@ import pytest
 from sklearn.metrics import precision_recall_fscore_support
 
 from triptych.analyses.recall import Recall
+from triptych.core.analysis import Material
 from triptych.core.errors import DataError
-from triptych.core.protocols import Material, Places
+from triptych.core.protocols import Places
 
 TYPES = ("T cell", "B cell", "rare", "absent")
 

@@ -14,8 +14,9 @@ from sklearn.metrics import r2_score
 from sklearn.preprocessing import StandardScaler
 
 from triptych.analyses.ridge import Ridge
+from triptych.core.analysis import Material
 from triptych.core.errors import DataError, TriptychWarning
-from triptych.core.protocols import Counts, Material, Places
+from triptych.core.protocols import Counts, Places
 from triptych.maths.counts import logged, normalised
 from triptych.maths.folds import block_test, blocks_of, by_place, random_test
 

@@ -8,8 +8,9 @@ import pytest
 import scipy.sparse as sp
 
 from triptych.analyses import registry
+from triptych.core.analysis import Material
 from triptych.core.errors import DataError
-from triptych.core.protocols import Counts, Material
+from triptych.core.protocols import Counts
 
 OPTIONAL = {"pathways": "decoupler"}  # those that need a package of the extra analyses
 NO_GROUPS = {"recall", "jaccard", "forest", "ridge"}  # of the labels; they look at the known types, or none

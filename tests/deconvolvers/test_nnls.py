@@ -3,8 +3,9 @@ import pytest
 import scipy.sparse as sp
 from scipy.optimize import nnls
 
+from triptych.core.abundance import Reference
 from triptych.core.errors import DataError, NumericsError, RecipeError, TriptychWarning
-from triptych.core.protocols import Counts, Reference
+from triptych.core.protocols import Counts
 from triptych.deconvolvers import registry
 from triptych.deconvolvers.nnls import Nnls
 from triptych.maths.mixtures import halves, mixed

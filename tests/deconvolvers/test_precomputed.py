@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
+from triptych.core.abundance import Abundance
 from triptych.core.errors import DataError, RecipeError, TriptychWarning
-from triptych.core.protocols import Abundance, Counts
+from triptych.core.protocols import Counts
 from triptych.deconvolvers import registry
 from triptych.deconvolvers.precomputed import Precomputed
 

@@ -10,9 +10,9 @@ import pytest
 SRC = Path(__file__).parents[2] / "src" / "triptych"
 FLOORS = {
     "core": 0,
-    "maths": 1, "nets": 1,
-    "readers": 2, "tiles": 2, "encoders": 2, "aligners": 2, "fusers": 2, "clusterers": 2, "refiners": 2,
-    "metrics": 2, "stains": 2, "analyses": 2,
+    "maths": 1, "nets": 1, "tiles": 1,
+    "readers": 2, "encoders": 2, "aligners": 2, "fusers": 2, "clusterers": 2, "refiners": 2,
+    "metrics": 2, "stains": 2, "analyses": 2, "deconvolvers": 2, "predictors": 2,
     "pipeline": 3, "recipes": 3, "verbs": 3,
     "plots": 4, "report": 4,
     "runs": 5,

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
+from triptych.core.abundance import Reference
 from triptych.core.errors import DataError
-from triptych.core.protocols import Reference
 from triptych.maths.mixtures import halves, mixed
 
 NAMES = ("B", "T", "NK", "Mono")

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from triptych.core.errors import DataError, NumericsError
-from triptych.pipeline.study import Pixels
+from triptych.pipeline.pixels import Pixels
 from triptych.pipeline.windowing import windows_view
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (200, 300, 3), dtype=np.uint8)

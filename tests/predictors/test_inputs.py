@@ -5,8 +5,9 @@ import pytest
 import scipy.sparse as sp
 from sklearn.preprocessing import StandardScaler
 
+from triptych.core.abundance import Abundance
 from triptych.core.errors import DataError, WeightsError
-from triptych.core.protocols import Abundance, Places
+from triptych.core.protocols import Places
 from triptych.predictors import inputs
 from triptych.predictors.door import LARGEST_GB
 from triptych.predictors.inputs import Scaled, check, check_settings, divided, known, scaled, taken

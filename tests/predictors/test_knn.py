@@ -6,8 +6,9 @@ import scipy.sparse as sp
 from sklearn.decomposition import PCA
 from sklearn.neighbors import KNeighborsRegressor
 
+from triptych.core.abundance import Abundance
 from triptych.core.errors import DataError, WeightsError
-from triptych.core.protocols import Abundance, Places
+from triptych.core.protocols import Places
 from triptych.predictors import knn as module
 from triptych.predictors.inputs import scaled, taken
 from triptych.predictors.knn import Knn, averaged

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
+from triptych.core.abundance import Abundance
 from triptych.core.errors import DataError, WeightsError
-from triptych.core.protocols import Abundance, Places
+from triptych.core.protocols import Places
 from triptych.predictors.mean import Mean
 
 

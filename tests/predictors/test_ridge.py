@@ -6,8 +6,9 @@ import scipy.sparse as sp
 from sklearn.linear_model import Ridge as Theirs
 from sklearn.preprocessing import StandardScaler
 
+from triptych.core.abundance import Abundance
 from triptych.core.errors import DataError, WeightsError
-from triptych.core.protocols import Abundance, Places
+from triptych.core.protocols import Places
 from triptych.predictors import ridge as module
 from triptych.predictors import ridge_fitted, spectrum
 from triptych.predictors.inputs import scaled, taken

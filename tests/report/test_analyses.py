@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 
-from triptych.core.protocols import Counts, Material, Places
+from triptych.core.analysis import Material
+from triptych.core.protocols import Counts, Places
 from triptych.pipeline.record import StepRecord
 from triptych.report import write_report
 from triptych.report.analyses import SECTIONS, analysis_section, small

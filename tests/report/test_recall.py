@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from triptych.analyses.recall import Recall
-from triptych.core.protocols import Material, Places
+from triptych.core.analysis import Material
+from triptych.core.protocols import Places
 from triptych.pipeline.record import StepRecord
 from triptych.report.analyses import analysis_section, analysis_title
 from triptych.report.canvas import Canvas

@@ -11,7 +11,8 @@ import pytest
 import scipy.sparse as sp
 
 from triptych.analyses import registry
-from triptych.core.protocols import Counts, Material, Places
+from triptych.core.analysis import Material
+from triptych.core.protocols import Counts, Places
 from triptych.report import write_report
 from triptych.report.accuracy import accuracy_block
 from triptych.report.genes import gene_block

@@ -11,13 +11,13 @@ import numpy as np
 
 from triptych.aligners.door import check_sizes, faults_of
 from triptych.aligners.scanorama_fitted import PART, SMALL, FittedScanorama
-from triptych.aligners.seeding import global_seed
 from triptych.core.checks import listing
 from triptych.core.errors import NumericsError, TriptychWarning
 from triptych.core.extras import need
 from triptych.core.models import Fit
 from triptych.core.protocols import Codes, Matrix
 from triptych.maths.threads import one_thread
+from triptych.nets.seeding import global_seed
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-import warnings
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,19 +15,17 @@ import scipy.sparse as sp
 
 from triptych.aligners.scvi_counts import HINT, chosen, of_genes, taken
 from triptych.aligners.scvi_fitted import FittedScvi
-from triptych.aligners.seeding import global_seed, global_torch_seed
-from triptych.core.extras import need
 from triptych.core.models import Fit
-from triptych.core.progress import track
 from triptych.core.protocols import Array, Codes, Matrix
 from triptych.core.randomness import seed_from
+from triptych.nets.lightning import quiet, trainer
+from triptych.nets.seeding import global_torch_seed
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
 MINIBATCH: Final = 128
 LONGEST, DECAY_AT = 400, 20_000  # epochs, rows: the library's own rule
-LOGGERS: Final = ("scvi", "lightning", "lightning.pytorch", "lightning.fabric")
 
 
 @dataclass(frozen=True)
@@ -120,7 +115,7 @@ class Scvi:
         genes = chosen(counts, batch, hvg=self.hvg, min_spots=self.min_spots)
         used, held = of_genes(counts, genes)
         with ExitStack() as stack:
-            library = stack.enter_context(_quiet())
+            library = stack.enter_context(quiet("scvi", "align"))
             stack.enter_context(global_torch_seed(seed_from(rng)))
             folder = stack.enter_context(TemporaryDirectory(prefix="triptych-scvi-"))
             latent, encoder = self._trained(library, used[held], batch[held], folder)
@@ -148,7 +143,9 @@ class Scvi:
         )
         epochs = self.epochs or max(1, min(LONGEST, round(LONGEST * DECAY_AT / len(batch))))
         try:
-            model.train(max_epochs=epochs, **_training(len(batch)), **_trainer(folder, epochs))
+            model.train(
+                max_epochs=epochs, **_training(len(batch)), **trainer(folder, "scvi", epochs, "align")
+            )
             return np.asarray(model.get_latent_representation(), np.float32), model.module.z_encoder
         finally:
             model.deregister_manager()  # else the class keeps the counts for as long as Python runs
@@ -172,40 +169,3 @@ def _training(n: int) -> dict[str, Any]:
         "accelerator": "cpu",
         "devices": 1,
     }
-
-
-def _trainer(folder: str, epochs: int) -> dict[str, Any]:
-    """No files, no bars, no logs, no global switches; epochs are told to whoever listens."""
-    callbacks = need("lightning.pytorch.callbacks", "align")
-    steps = track(range(epochs), "scvi", epochs)
-    progress = callbacks.LambdaCallback(
-        on_train_epoch_start=lambda _trainer, _module: next(steps),
-        on_train_end=lambda _trainer, _module: next(steps, None),
-    )
-    return {
-        "default_root_dir": folder,
-        "logger": False,
-        "enable_progress_bar": False,
-        "benchmark": None,
-        "callbacks": [progress],
-    }
-
-
-@contextmanager
-def _quiet() -> Iterator[ModuleType]:
-    """The library, without its logs and warnings, and without what its import does to global generators.
-
-    One thread at a time: filters of warnings and levels of logs are global too.
-    """
-    with global_seed(0), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        library = need("scvi", "align")
-        loggers = [logging.getLogger(name) for name in LOGGERS]
-        levels = [logger.level for logger in loggers]
-        try:
-            for logger in loggers:
-                logger.setLevel(logging.ERROR)
-            yield library
-        finally:
-            for logger, level in zip(loggers, levels, strict=True):
-                logger.setLevel(level)

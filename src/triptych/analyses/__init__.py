@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from triptych.core.protocols import Analysis
+from triptych.core.analysis import Analysis
 from triptych.core.registry import Registry
 
 registry: Final = Registry(
@@ -19,5 +19,8 @@ registry: Final = Registry(
         "permdisp": "triptych.analyses.permdisp:Permdisp",
         "forest": "triptych.analyses.forest:Forest",
         "ridge": "triptych.analyses.ridge:Ridge",
+        "colocalisation": "triptych.analyses.colocalisation:Colocalisation",
+        "colocalisation-similarity": "triptych.analyses.colocalisation_similarity:ColocalisationSimilarity",
+        "predictability": "triptych.analyses.predictability:Predictability",
     },
 )

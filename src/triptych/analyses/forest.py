@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 from sklearn.ensemble import RandomForestClassifier
 
+from triptych.core.analysis import Material
 from triptych.core.checks import Faults, listing
 from triptych.core.errors import DataError, TriptychWarning
-from triptych.core.protocols import Array, Codes, Material, Matrix
+from triptych.core.protocols import Array, Codes, Matrix
 from triptych.core.randomness import seed_from
 from triptych.maths.folds import block_folds, blocks_of, by_place, random_folds, tell_rare
 from triptych.maths.neighbours import threads

@@ -9,9 +9,10 @@ from typing import Final
 import numpy as np
 import scipy.sparse as sp
 
+from triptych.core.analysis import Material
 from triptych.core.checks import Faults, listing
 from triptych.core.errors import DataError, TriptychWarning
-from triptych.core.protocols import Codes, Counts, Indices, Material, Matrix
+from triptych.core.protocols import Codes, Counts, Indices, Matrix
 
 NOTE: Final = (
     "Where clusters and what marks them come from the same counts, p-values are descriptive: they rank, "

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from triptych.analyses.known_types import by_number, called, met
-from triptych.core.protocols import Material
+from triptych.core.analysis import Material
 from triptych.maths.matching import hits, jaccard, one_to_one
 
 

@@ -7,9 +7,10 @@ from typing import Final
 import numpy as np
 import scipy.sparse as sp
 
+from triptych.core.analysis import Material
 from triptych.core.checks import Faults
 from triptych.core.errors import DataError
-from triptych.core.protocols import Indices, Material
+from triptych.core.protocols import Indices
 from triptych.maths.matching import shared
 
 NONE: Final = "–"  # no cluster is called after the type

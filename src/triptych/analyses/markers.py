@@ -11,7 +11,8 @@ import scipy.sparse as sp
 from scipy.stats import false_discovery_control
 
 from triptych.analyses.groups import NOTE, Groups, given, grouped
-from triptych.core.protocols import Codes, Indices, Material, Matrix
+from triptych.core.analysis import Material
+from triptych.core.protocols import Codes, Indices, Matrix
 from triptych.maths.counts import checked, detected_in, normalised
 from triptych.maths.rank_sums import rank_sums
 

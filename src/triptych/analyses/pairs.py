@@ -15,9 +15,10 @@ import scipy.sparse as sp
 from scipy.stats import false_discovery_control
 
 from triptych.analyses.groups import FEWEST, grouped
+from triptych.core.analysis import Material
 from triptych.core.checks import Faults, listing
 from triptych.core.errors import DataError, TriptychWarning
-from triptych.core.protocols import Array, Material, Matrix, Vector
+from triptych.core.protocols import Array, Matrix, Vector
 from triptych.maths.neighbours import threads
 from triptych.maths.threads import one_thread
 

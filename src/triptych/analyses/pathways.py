@@ -15,10 +15,11 @@ from scipy.stats import false_discovery_control, ttest_ind_from_stats
 
 from triptych.analyses import networks
 from triptych.analyses.groups import NOTE, Groups, given, grouped
+from triptych.core.analysis import Material
 from triptych.core.checks import Faults, listing
 from triptych.core.errors import DataError, NumericsError, TriptychWarning
 from triptych.core.extras import need
-from triptych.core.protocols import Material, Matrix
+from triptych.core.protocols import Matrix
 from triptych.maths.counts import checked, detected_in, logged, normalised
 from triptych.maths.threads import one_thread
 

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from triptych.analyses.pairs import Result, check_permutations, each_pair, parted
-from triptych.core.protocols import Material, Matrix
+from triptych.core.analysis import Material
+from triptych.core.protocols import Matrix
 from triptych.maths.group_sums import pvalue, squares
 
 

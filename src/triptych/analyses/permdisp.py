@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from triptych.analyses.pairs import Result, check_permutations, dense, each_pair, parted
-from triptych.core.protocols import Array, Material, Matrix
+from triptych.core.analysis import Material
+from triptych.core.protocols import Array, Matrix
 from triptych.maths.group_sums import pvalue, squares
 
 

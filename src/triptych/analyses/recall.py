@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from triptych.analyses.known_types import by_number, called, met
-from triptych.core.protocols import Indices, Material
+from triptych.core.analysis import Material
+from triptych.core.protocols import Indices
 from triptych.maths.matching import by_majority, hits, one_to_one
 
 

@@ -15,9 +15,10 @@ from scipy.stats import f as f_distribution
 from scipy.stats import false_discovery_control
 
 from triptych.analyses.groups import given
+from triptych.core.analysis import Material
 from triptych.core.checks import Faults
 from triptych.core.errors import DataError
-from triptych.core.protocols import Array, Indices, Material, Matrix, Places, Vector
+from triptych.core.protocols import Array, Indices, Matrix, Places, Vector
 from triptych.maths.counts import checked, detected_in, logged, normalised
 from triptych.maths.folds import block_test, blocks_of, by_place, random_test
 from triptych.maths.threads import one_thread

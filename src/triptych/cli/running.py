@@ -85,12 +85,18 @@ def apply(
     samples: options.Samples = "",
     truth: options.Truth = "",
     unlabelled: options.Unlabelled = None,
+    mpp: options.Mpp = 0.0,
+    pitch_um: options.PitchUm = 0.0,
 ) -> None:
-    """Embed and label sections with what a run has learned, and say how far they lie from its own."""
-    from triptych.readers.read import read
-    from triptych.runs import finish_apply, load_chain
+    """Embed, label or predict with what a run has learned, and say how far the sections lie from its own.
 
-    chain, reading = load_chain(model), options.reading(samples, truth, unlabelled)
+    A slide without molecules is cut into touching patches of tissue, as wide as what the model sees.
+    """
+    from triptych.readers.read import read
+    from triptych.runs import finish_apply, for_chain, load_chain
+
+    chain = load_chain(model)
+    reading = for_chain(options.reading(samples, truth, unlabelled, mpp=mpp, pitch_um=pitch_um), chain)
     with tables.progress():
         record = finish_apply(chain, read(data, reading), data, model=model, out=out, reading=reading)
     tables.show_distances(record.tables["distance"])

@@ -18,14 +18,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias, runtime_checkable
+from typing import Any, ClassVar, Literal, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Matrix = NDArray[np.floating[Any]]  # (n, d)
 Vector = NDArray[np.floating[Any]]  # (n,)
@@ -255,55 +252,16 @@ class Normaliser(Protocol):
     def section(self, sample: Pixels) -> Callable[[Pixels], Pixels]: ...
 
 
-@dataclass(frozen=True, eq=False)
-class Material:
-    """What an analysis may look at; it declares in ``takes`` which of the optional parts it needs.
-
-    Parameters
-    ----------
-    labels
-        Codes of the groups, shape (n,); -1 = in no group.
-    names
-        Name of each code.
-    places
-        Where the observations lie.
-    counts
-        Raw counts of the same observations.
-    x
-        A space, shape (n, d).
-    truth
-        Codes of the known labels, shape (n,); -1 = unlabelled.
-    truth_names
-        Name of each of these codes.
-    """
-
-    labels: Codes
-    names: tuple[str, ...]
-    places: Places
-    counts: Counts | None = None
-    x: Array | None = None
-    truth: Codes | None = None
-    truth_names: tuple[str, ...] = ()
-
-
-@runtime_checkable
-class Analysis(Protocol):
-    """Arrays → a tidy table, one row per result."""
-
-    takes: ClassVar[frozenset[str]]  # of "counts", "x" and "truth"
-
-    def analyse(self, material: Material, rng: np.random.Generator) -> pd.DataFrame: ...
-
-
 @runtime_checkable
 class Metric(Protocol):
     """Truth or space, and a guess → one float.
 
-    ``against`` says what the first argument is: ``truth`` (codes of shape (n,), none missing)
-    or ``space`` (a matrix of shape (n, d)).
+    ``against`` says what the first argument is: ``truth`` (codes of shape (n,), none missing), ``space`` (a
+    matrix of shape (n, d)), ``abundance`` (that is known, shape (n, t); the guess has the same shape and
+    types, neither misses a row) or ``interval`` (the same; the guess has shape (2, n, t), low and high).
     """
 
-    against: ClassVar[Literal["truth", "space"]]
+    against: ClassVar[Literal["truth", "space", "abundance", "interval"]]
     greater_is_better: ClassVar[bool]
 
-    def score(self, truth: Any, guess: Codes) -> float: ...
+    def score(self, truth: Any, guess: Any) -> float: ...

@@ -20,6 +20,9 @@ SAMPLE: Final = "obs:sample"  # one section
 DONOR: Final = "obs:donor"  # unit of splitting
 BATCH: Final = "obs:batch"  # nuisance that aligners remove
 TRUTH: Final = "obs:truth"  # known labels; missing = unlabelled
+ABUNDANCE: Final = (
+    "obsm:abundance"  # cell types of each observation, an estimate that came with the data or was made
+)
 SPATIAL: Final = "obsm:spatial"  # full-resolution pixels, x then y
 SPATIAL_UM: Final = "obsm:spatial_um"  # micrometres, x then y
 IMAGE: Final = "image"  # the section's pixels, beside the table

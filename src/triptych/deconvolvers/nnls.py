@@ -10,9 +10,10 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from triptych.core.abundance import Abundance, Reference
 from triptych.core.checks import Faults, listing
 from triptych.core.errors import DataError, NumericsError, TriptychWarning
-from triptych.core.protocols import Abundance, Counts, Indices, Matrix, Reference, Vector
+from triptych.core.protocols import Counts, Indices, Matrix, Vector
 from triptych.maths.counts import checked, normalised
 from triptych.maths.nonnegative import nonnegative
 

@@ -8,9 +8,10 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
+from triptych.core.abundance import Abundance
 from triptych.core.checks import Faults, listing, nearest
 from triptych.core.errors import TriptychWarning
-from triptych.core.protocols import Abundance, Counts, Matrix
+from triptych.core.protocols import Counts, Matrix
 
 
 @dataclass(frozen=True)

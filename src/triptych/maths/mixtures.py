@@ -7,9 +7,10 @@ from typing import Final
 import numpy as np
 import scipy.sparse as sp
 
+from triptych.core.abundance import Abundance, Reference
 from triptych.core.checks import Faults, listing
 from triptych.core.errors import DataError
-from triptych.core.protocols import Abundance, Codes, Counts, Indices, Matrix, Reference, Vector
+from triptych.core.protocols import Codes, Counts, Indices, Matrix, Vector
 
 FEWEST: Final = 2  # cells of a type that can be halved
 AT_ONCE: Final = 2**24  # values of a block of spots, so that whole molecules and rates take some 100 MB

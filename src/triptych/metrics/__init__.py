@@ -27,6 +27,13 @@ registry: Final = Registry(
         "ilisi": "triptych.metrics.ilisi:Ilisi",
         "clisi": "triptych.metrics.clisi:Clisi",
         "kbet": "triptych.metrics.kbet:Kbet",
+        "pearson": "triptych.metrics.pearson:Pearson",
+        "pearson-observations": "triptych.metrics.pearson_observations:PearsonObservations",
+        "l1": "triptych.metrics.l1:L1",
+        "rmse": "triptych.metrics.rmse:Rmse",
+        "jensen-shannon": "triptych.metrics.jensen_shannon:JensenShannon",
+        "coverage": "triptych.metrics.coverage:Coverage",
+        "interval-width": "triptych.metrics.interval_width:IntervalWidth",
         "graph-connectivity": "triptych.metrics.graph_connectivity:GraphConnectivity",
     },
 )

@@ -6,6 +6,7 @@ import time
 import warnings
 from dataclasses import asdict
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,7 +19,7 @@ from triptych.core.errors import DataError, TriptychWarning
 from triptych.core.progress import track
 from triptych.core.protocols import Array
 from triptych.core.randomness import generator
-from triptych.pipeline import identity, scoring
+from triptych.pipeline import identity, predicting, scoring
 from triptych.pipeline.chain import Chain, Link
 from triptych.pipeline.newness import DISTANCE, KNOWN_DONOR, OF_FIT, distances, relations
 from triptych.pipeline.plan import nothing_to_judge
@@ -80,7 +81,8 @@ def apply(chain: Chain, table: AnnData, *, data: str = "", command: str = "") ->
 
 def _require(link: Link, study: Study, written: set[str]) -> None:
     for slot in reads_of(link.step, link.component).values():
-        if slot not in written and slot != slots.TRUTH:  # what a fit learned from labels is applied without
+        learned = slot in {slots.TRUTH, getattr(link.step, "target", ""), slots.DONOR}
+        if slot not in written and not learned:  # what a fit learned from labels is applied without
             study.require(slot)
 
 
@@ -91,11 +93,14 @@ def _linked(chain: Chain, link: Link, study: Study) -> StepRecord:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", TriptychWarning)
         inputs = {}
-        if link.model is not None:
+        if step.do == "predict":
+            given = predicting.new(study, step, link.component, reads)
+            values: dict[str, Any] = {STUDY: predicting.applied(link.model, given)}
+        elif link.model is not None:
             inputs = gather(study, step, link.component, reads, STUDY)
             if getattr(link.component, "takes", "") == "counts" and step.do == "align":
                 inputs["x"] = _in_order(inputs["x"], study, chain.genes)
-            values: dict[str, Array] = {STUDY: link.model.apply(*inputs.values())}
+            values = {STUDY: link.model.apply(*inputs.values())}
         else:
             values = {name: _plain(chain, link, study, reads, name) for name in study.samples}
     study.write(step.writes, values)
@@ -107,6 +112,7 @@ def _linked(chain: Chain, link: Link, study: Study) -> StepRecord:
         params=asdict(link.component), over=STUDY if link.model is not None else "sample",
         keys={}, state=dict.fromkeys(values, state), seconds=time.perf_counter() - start,
         notes=list(notes_of(caught)), cite=link.component.cite,
+        gives=str(getattr(link.component, "gives", "")),
     )  # fmt: skip
 
 
@@ -181,7 +187,7 @@ def _judged(
 
 def _left_out(step: Step, lacking: list[str]) -> list[str]:
     """Why a score or an analysis has no result; nothing where only the known labels are missing."""
-    if lacking == [slots.TRUTH]:
+    if set(lacking) <= {slots.TRUTH, slots.ABUNDANCE}:
         return []
     return [f"Left out: {step.do} {step.use}; the data hold no {listing(lacking)}."]
 

@@ -21,6 +21,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
+from triptych.core.abundance import Abundance
 from triptych.core.errors import CacheError
 from triptych.core.protocols import Array
 from triptych.pipeline import cached_tables
@@ -79,7 +80,7 @@ class Cache:
         """The folder of the fitted model of an entry that `has` one; `get` has checked its digests."""
         return self._place(key) / MODEL
 
-    def get(self, key: str) -> Array | pd.DataFrame | None:
+    def get(self, key: str) -> Array | Abundance | pd.DataFrame | None:
         """The value; None when there is none or when the entry is damaged, which is logged."""
         place = self._place(key)
         if not self.has(key):
@@ -97,6 +98,10 @@ class Cache:
         os.utime(place / "entry.json")
         if "value" in arrays:
             return arrays["value"]
+        if "types" in arrays:
+            return Abundance(
+                arrays["values"], tuple(map(str, arrays["types"])), arrays.get("low"), arrays.get("high")
+            )
         if cached_tables.NAMES in arrays:
             return cached_tables.from_arrays(arrays)
         parts = (arrays["data"], arrays["indices"], arrays["indptr"])
@@ -107,8 +112,8 @@ class Cache:
         about: dict[str, Any] = json.loads((self._place(key) / "entry.json").read_text("utf-8"))["about"]
         return about
 
-    def put(self, key: str, value: Array | pd.DataFrame, about: Mapping[str, Any], model: Any = None) -> None:
-        """Store a value, and the fitted model that made it where there is one.
+    def put(self, key: str, value: Any, about: Mapping[str, Any], model: Any = None) -> None:
+        """Store an array, an abundance or a table, and the fitted model that made it where there is one.
 
         Raises
         ------
@@ -172,6 +177,9 @@ class Cache:
 def _parts(value: Any) -> dict[str, np.ndarray[Any, Any]]:
     if isinstance(value, pd.DataFrame):
         return cached_tables.to_arrays(value)
+    if isinstance(value, Abundance):
+        ends = {name: part for name in ("low", "high") if (part := getattr(value, name)) is not None}
+        return {"values": value.values, "types": np.array(value.types, np.str_), **ends}
     if not sp.issparse(value):
         return {"value": np.ascontiguousarray(value)}
     shape = np.asarray(value.shape)

@@ -15,7 +15,7 @@ from triptych.core import slots
 from triptych.core.errors import DataError, WeightsError
 from triptych.maths.outlying import Profiles, Reference
 from triptych.pipeline.chain_file import ABOUT, FORMAT, Linked, Trained, Written, written_in
-from triptych.pipeline.plan import PlannedStep
+from triptych.pipeline.planned import PlannedStep
 from triptych.pipeline.provenance import versions
 from triptych.pipeline.recipe import Recipe, validated
 from triptych.pipeline.rooms import BY_VERB
@@ -101,10 +101,10 @@ class Chain:
         data
             What the user called it.
         """
-        making = [one for one in planned if one.step.writes]
+        making = [one for one in planned if _making(one.step)]
         links = []
         for one in making:
-            unit = one.units[0]
+            unit = one.units[-1]  # of a predict step the one that was fitted on all
             use = "none" if one.step.do == "align" and unit.state == "skipped" else one.step.use
             links.append(Link(one.index, one.step, use, unit.component, models.get(one.index)))
         written = {one.step.writes for one in making if one.step.do in {"encode", "align", "fuse"}}
@@ -182,7 +182,7 @@ class Chain:
             )
         about = written_in(place)
         recipe = validated(about.recipe, f"the recipe in {place / ABOUT}")
-        making = [index for index, step in enumerate(recipe.steps, start=1) if step.writes]
+        making = [index for index, step in enumerate(recipe.steps, start=1) if _making(step)]
         if [one.index for one in about.links] != making:
             raise WeightsError(
                 f"{place / ABOUT} is damaged: its links are not the steps of its recipe.", "Run again."
@@ -191,6 +191,11 @@ class Chain:
         spaces = {slot: Reference.load(place / name) for slot, name in about.spaces.items()}
         profiles = Profiles.load(place / PROFILES) if about.trained.counts else None
         return cls(recipe, links, tuple(about.genes), spaces, profiles, about.trained)
+
+
+def _making(step: Any) -> bool:
+    """Whether a step makes something of other sections too: a deconvolution only made what was learned."""
+    return bool(step.writes) and step.do != "deconvolve"
 
 
 def _step(index: int) -> str:

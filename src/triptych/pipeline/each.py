@@ -11,8 +11,8 @@ from pydantic import ValidationError
 
 from triptych.core import slots
 from triptych.core.errors import DataError, RecipeError
+from triptych.pipeline.blocks import Each
 from triptych.pipeline.recipe import Recipe, validated
-from triptych.pipeline.steps import Each
 from triptych.pipeline.study import Study
 
 MAPS: Final = "X_map."  # spaces that are there to be drawn
@@ -42,7 +42,7 @@ def bound(recipe: Recipe, study: Study) -> Recipe:
         if not found:
             raise DataError(
                 f"{recipe.name} judges each view that the data hold ({pattern}), and they hold none.",
-                "Put embeddings into obsm as X_NAME, or give the study.h5ad of a run that made some, "
+                "Put embeddings into obsm as X_NAME, or give the table.h5ad of a run that made some, "
                 "e.g. of vste-2.",
             )
     return written_out(recipe, views)

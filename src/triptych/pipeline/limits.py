@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from triptych.core import slots
-from triptych.pipeline.plan import PlannedStep
+from triptych.pipeline.planned import TRANSDUCTIVE, PlannedStep
 from triptych.pipeline.record import StepRecord
 from triptych.pipeline.study import STUDY, Study
+from triptych.pipeline.wiring import OF_ABUNDANCE
 
 
 def undefined(planned: PlannedStep, values: dict[str, Any]) -> list[str]:
@@ -18,8 +19,13 @@ def undefined(planned: PlannedStep, values: dict[str, Any]) -> list[str]:
     if not without:
         return []
     return [
-        f"{planned.step.use} of {planned.step.guess} is undefined (too few clusters): {', '.join(without)}."
+        f"{planned.step.use} of {planned.step.guess} is undefined ({_why(planned)}): {', '.join(without)}."
     ]
+
+
+def _why(planned: PlannedStep) -> str:
+    of_types = planned.units[0].component.against in OF_ABUNDANCE
+    return "nothing known varies" if of_types else "too few clusters"
 
 
 def warnings(planned: list[PlannedStep], records: list[StepRecord], study: Study) -> list[str]:
@@ -30,7 +36,8 @@ def warnings(planned: list[PlannedStep], records: list[StepRecord], study: Study
         found.append(
             "Oracle K: the number of clusters was taken from the known labels; a new section has none."
         )
-    if any(unit.state != "skipped" for step in scored for unit in step.units):
+    fitted_on = [step for step in scored if step.protocol == TRANSDUCTIVE]
+    if any(unit.state != "skipped" for step in fitted_on for unit in step.units):
         found.append("Transductive: everything was fitted on the very sections that are scored.")
     without = _unscored(planned)
     if without:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from triptych.aligners.none import Unaligned
 from triptych.core import extras, slots
 from triptych.core.errors import DataError, RecipeError
 from triptych.pipeline import identity
 from triptych.pipeline.cache import Cache
+from triptych.pipeline.folding import WEAKER, WORDS, folds_of
+from triptych.pipeline.planned import TRANSDUCTIVE, Ledger, PlannedStep, Unit
 from triptych.pipeline.recipe import Recipe
 from triptych.pipeline.rooms import BY_VERB
 from triptych.pipeline.study import STUDY, Study
@@ -19,91 +24,6 @@ from triptych.stains import registry as stains
 
 JUDGING = frozenset({"score", "analyse"})
 PATHS = frozenset({"weights", "network", "dictionaries", "orthologues"})  # say where a file lies
-
-
-@dataclass(frozen=True)
-class Unit:
-    """One component on one sample, or on the study.
-
-    Parameters
-    ----------
-    name
-        A sample, or ``study``.
-    component
-        Ready to use.
-    key
-        Identity of what it makes.
-    state
-        ``run``, ``cached`` or ``skipped``.
-    """
-
-    name: str
-    component: Any
-    key: str
-    state: str
-
-
-@dataclass(frozen=True)
-class PlannedStep:
-    """A step with its units.
-
-    Parameters
-    ----------
-    index
-        From 1.
-    step
-        Of the recipe.
-    reads
-        Role → slot.
-    over
-        ``sample`` or ``study``.
-    units
-        In the order of the samples.
-    notes
-        What the user should know.
-    k_from
-        Where the k of what is written or scored comes from, see `triptych.pipeline.steps.Cluster`.
-    wanted
-        Whether a step of the run reads what its component learns.
-    """
-
-    index: int
-    step: Any
-    reads: dict[str, str]
-    over: str
-    units: tuple[Unit, ...]
-    notes: tuple[str, ...] = ()
-    k_from: str = "recipe"
-    wanted: bool = False
-
-    @property
-    def fits(self) -> bool:
-        """Whether its component is fitted, so that what it learns comes back."""
-        return hasattr(self.units[0].component, "fit") and (self.wanted or self.over == "study")
-
-    @property
-    def keeps(self) -> bool:
-        """Whether what its component learns is kept: a model of one sample applies to no other."""
-        return self.over == "study" and hasattr(self.units[0].component, "fit")
-
-
-@dataclass
-class _Ledger:
-    """What has been written so far, with its identities and where its k comes from."""
-
-    study: Study
-    written: dict[str, dict[str, str]] = field(default_factory=dict)
-    k_from: dict[str, str] = field(default_factory=dict)
-
-    def identity(self, slot: str, unit: str) -> str:
-        if slot not in self.written:
-            return self.study.digest(slot, unit)
-        keys = self.written[slot]
-        if unit in keys:
-            return keys[unit]
-        if unit == STUDY:
-            return identity.of_json([[name, keys[name]] for name in self.study.samples])
-        return f"{keys[STUDY]}/{unit}"
 
 
 def plan(
@@ -135,7 +55,7 @@ def plan(
     """
     check(recipe, study.has)
     extras.check(_components(recipe))
-    ledger, planned = _Ledger(study), []
+    ledger, planned = Ledger(study), []
     for index, step in enumerate(recipe.steps, start=1):
         component = BY_VERB[step.do].make(step.use, step.params)
         reads = reads_of(step, component)
@@ -144,23 +64,53 @@ def plan(
                 study.require(slot)
         over = over_of(step, component, per_sample=per_sample)
         names = study.samples if over == "sample" else (STUDY,)
+        if step.do == "predict":
+            names = _folds(study, step, per_sample=per_sample)
         made = [_unit(ledger, recipe, step, component, name) for name in names]
         notes = tuple(dict.fromkeys(note for _, found in made for note in found))
         k_from = _k_from(ledger, step, reads, names)
         wanted = bool(step.also) or any(
             step.writes in getattr(other, "learns_from", {}).values() for other in recipe.steps
         )
-        one = PlannedStep(index, step, reads, over, tuple(unit for unit, _ in made), notes, k_from, wanted)
-        one = replace(one, units=tuple(_looked_up(unit, cache, model=one.fits) for unit in one.units))
+        protocol, found = _protocol(ledger, step, reads)
+        units = tuple(unit for unit, _ in made)
+        one = PlannedStep(index, step, reads, over, units, (*notes, *found), k_from, wanted, protocol)
+        one = replace(one, units=tuple(_looked_up(unit, cache, model=one.fits(unit.name)) for unit in units))
         planned.append(one)
         _check_sources(one, planned)
-        if step.writes:
-            ledger.written[step.writes] = {unit.name: unit.key for unit in one.units}
-            ledger.k_from[step.writes] = k_from
-        if step.also:
-            ledger.written[step.also] = {u.name: identity.of_json([u.key, step.also]) for u in one.units}
-            ledger.k_from[step.also] = k_from
+        ledger.note(one)
     return planned
+
+
+def _folds(study: Study, step: Any, *, per_sample: bool) -> tuple[str, ...]:
+    """What a predict step holds out in turn, and the study, on which the model that is kept is fitted.
+
+    Raises
+    ------
+    RecipeError
+        When each section is to be a study of its own.
+    """
+    if per_sample:
+        raise RecipeError(
+            "predict learns from some sections for others: it cannot treat each as a study of its own.",
+            "Leave --per-sample out, and choose sections with --samples.",
+        )
+    return (*folds_of(study, step.held_out), STUDY)
+
+
+def _protocol(ledger: Ledger, step: Any, reads: dict[str, str]) -> tuple[str, list[str]]:
+    """How what a step writes or scores was fitted, in words, and what the user should know of it."""
+    if step.do != "predict":
+        read = reads.get("guess") or reads.get("labels") or ""
+        return ledger.protocol.get(read, TRANSDUCTIVE), []
+    notes = [WEAKER[step.held_out]] if step.held_out in WEAKER else []
+    seen = sorted(slot for role, slot in reads.items() if role.startswith("views.") and slot in ledger.fitted)
+    if seen:
+        notes.append(
+            f"{', '.join(seen)} was fitted on all sections, those held out among them, though without their "
+            "abundance: what is predicted from it is transductive in that view."
+        )
+    return WORDS[step.held_out] + (", view transductive" if seen else ""), notes
 
 
 def _components(recipe: Recipe) -> Iterator[Any]:
@@ -199,7 +149,7 @@ def _check_sources(one: PlannedStep, planned: Sequence[PlannedStep]) -> None:
             )
 
 
-def _k_from(ledger: _Ledger, step: Any, reads: dict[str, str], units: Sequence[str]) -> str:
+def _k_from(ledger: Ledger, step: Any, reads: dict[str, str], units: Sequence[str]) -> str:
     """Where k comes from: decided by this step, or passed on by the labels or the space that it reads."""
     if step.do != "cluster":
         read = reads.get("guess") or reads.get("labels") or ""
@@ -208,7 +158,7 @@ def _k_from(ledger: _Ledger, step: Any, reads: dict[str, str], units: Sequence[s
     return "recipe" if step.k_from == "truth" and not known else str(step.k_from)
 
 
-def _unit(ledger: _Ledger, recipe: Recipe, step: Any, component: Any, name: str) -> tuple[Unit, list[str]]:
+def _unit(ledger: Ledger, recipe: Recipe, step: Any, component: Any, name: str) -> tuple[Unit, list[str]]:
     """One unit, and the notes on it."""
     study, notes, state = ledger.study, [], "run"
     reads = reads_of(step, component)
@@ -220,8 +170,10 @@ def _unit(ledger: _Ledger, recipe: Recipe, step: Any, component: Any, name: str)
         notes += [note] if note else []
     if step.do in JUDGING and nothing_to_judge(step.do, study, reads, name):
         return Unit(name, component, "", "skipped"), notes
-    inputs = [(role, ledger.identity(slot, name)) for role, slot in reads.items()]
+    read_as = STUDY if step.do == "predict" else name
+    inputs = [(role, ledger.identity(slot, read_as)) for role, slot in reads.items()]
     inputs += _beside(step, component)
+    inputs += [("fold", name)] if step.do == "predict" else []
     drawn = component.random or step.do in {"score", "analyse"} or getattr(step, "stain", None)
     name_of = type(getattr(component, "of", component)).__qualname__
     about = (step.do, name_of, component.revision)
@@ -235,6 +187,13 @@ def _unit(ledger: _Ledger, recipe: Recipe, step: Any, component: Any, name: str)
 def _beside(step: Any, component: Any) -> list[tuple[str, str]]:
     """What else decides a step's result: files that its component reads, and the stain it is shown."""
     found = [("files", component.fingerprint())] if hasattr(component, "fingerprint") else []
+    if step.do == "deconvolve":
+        given = Path(step.table or step.reference)
+        if not given.exists():
+            raise DataError(f"There is no {given}, which deconvolve is to read.", "Check the path.")
+        found += [("given", identity.of_file(given)), ("columns", identity.of_json([step.types, step.batch]))]
+    if step.do == "predict":
+        found.append(("rule", identity.of_json([step.held_out, step.background_above])))
     if getattr(step, "stain", None):
         normaliser = stains.make(step.stain.use, step.stain.params)
         about = [step.stain.use, type(normaliser).revision, asdict(normaliser)]
@@ -253,6 +212,9 @@ def nothing_to_judge(do: str, study: Study, reads: dict[str, str], unit: str) ->
     """
     if slots.TRUTH in reads.values() and not _labelled(study, slots.TRUTH, unit):
         return True
+    known = reads.get("truth", "") if do == "score" else reads.get("abundances.truth", "")
+    if known.startswith("obsm:") and study.has(known):
+        return not np.isfinite(study.array(known, unit)).all(axis=1).any()
     if do == "analyse":
         return False
     nuisance = {slots.BATCH, slots.DONOR, slots.SAMPLE} & set(reads.values())

@@ -16,8 +16,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from triptych.core.checks import Faults, nearest
 from triptych.core.errors import RecipeError, UnknownComponentError
+from triptych.pipeline.blocks import Each
 from triptych.pipeline.rooms import BY_VERB
-from triptych.pipeline.steps import Each, Encode, Step
+from triptych.pipeline.steps import Encode, Step
 from triptych.stains import registry as stains
 
 Where = tuple[str | int, ...]
@@ -162,7 +163,8 @@ def _models() -> tuple[type[BaseModel], ...]:
     from triptych.pipeline import steps
 
     return (
-        steps.Encode, steps.Align, steps.Fuse, steps.Cluster, steps.Refine, steps.Score, steps.Analyse,
+        steps.Encode, steps.Align, steps.Fuse, steps.Cluster, steps.Refine, steps.Deconvolve, steps.Predict,
+        steps.Score, steps.Analyse,
     )  # fmt: skip
 
 

@@ -50,6 +50,10 @@ class StepRecord:
         What the user should know, in sentences.
     cite
         Source of the component.
+    protocol
+        How what it wrote or scored was fitted, in words.
+    gives
+        What its numbers are, in words, where a component says so.
     """
 
     index: int
@@ -67,6 +71,8 @@ class StepRecord:
     chosen: dict[str, dict[str, float]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     cite: str = ""
+    protocol: str = ""
+    gives: str = ""
 
 
 @dataclass

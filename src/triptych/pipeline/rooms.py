@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from typing import Final
 
-from triptych import aligners, analyses, clusterers, encoders, fusers, metrics, readers, refiners, stains
+from triptych import (
+    aligners,
+    analyses,
+    clusterers,
+    deconvolvers,
+    encoders,
+    fusers,
+    metrics,
+    predictors,
+    readers,
+    refiners,
+    stains,
+)
 from triptych.core.registry import Registry
 
 BY_VERB: Final[dict[str, Registry]] = {
@@ -13,6 +25,8 @@ BY_VERB: Final[dict[str, Registry]] = {
     "fuse": fusers.registry,
     "cluster": clusterers.registry,
     "refine": refiners.registry,
+    "deconvolve": deconvolvers.registry,
+    "predict": predictors.registry,
     "score": metrics.registry,
     "analyse": analyses.registry,
 }

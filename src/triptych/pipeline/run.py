@@ -15,12 +15,13 @@ from triptych.core.errors import WeightsError
 from triptych.core.executors import Executor, Serial
 from triptych.core.progress import track
 from triptych.core.randomness import generator
-from triptych.pipeline import limits, scoring
+from triptych.pipeline import folding, limits, scoring
 from triptych.pipeline.cache import Cache
 from triptych.pipeline.chain import Chain
 from triptych.pipeline.each import bound
 from triptych.pipeline.memory import Peak
-from triptych.pipeline.plan import JUDGING, PlannedStep, Unit, plan
+from triptych.pipeline.plan import JUDGING, plan
+from triptych.pipeline.planned import PlannedStep, Unit
 from triptych.pipeline.provenance import peak_mib, remember, versions
 from triptych.pipeline.recipe import Recipe
 from triptych.pipeline.record import RunRecord, Shown, StepRecord
@@ -158,11 +159,12 @@ def _run_step(
         params=_params(planned), over=planned.over,
         keys={unit.name: unit.key for unit in planned.units},
         state={unit.name: unit.state for unit in planned.units}, notes=list(planned.notes),
-        cite=planned.units[0].component.cite,
+        cite=planned.units[0].component.cite, protocol=planned.protocol,
+        gives=str(getattr(planned.units[0].component, "gives", "")),
     )  # fmt: skip
     made = _made(planned, study, models, seed, cache, executor, record)
     if step.writes:
-        study.write(step.writes, {unit: one.value for unit, one in made.items()})
+        study.write(step.writes, _written(planned, study, made))
     if step.also:
         x = planned.reads["x"]
         study.write(step.also, {unit: one.model.embed(study.array(x, unit)) for unit, one in made.items()})
@@ -171,6 +173,15 @@ def _run_step(
     loaded.cache_clear()
     record.seconds = time.perf_counter() - start
     return record, made
+
+
+def _written(planned: PlannedStep, study: Study, made: dict[str, Made]) -> dict[str, Any]:
+    """Unit → value; what was predicted of each fold, by models that never saw it, is put together."""
+    values = {unit: one.value for unit, one in made.items()}
+    if planned.step.do != "predict":
+        return values
+    folds = folding.folds_of(study, planned.step.held_out)
+    return {STUDY: folding.together(len(study.rows(STUDY)), folds, values)}
 
 
 def _made(
@@ -185,13 +196,18 @@ def _made(
     """Unit → value, and the model where one is kept."""
     judged = planned.step.do in JUDGING
     units = [unit for unit in planned.units if not (judged and unit.state == "skipped")]
-    cached = {unit.name: _cached(unit, cache, model=planned.fits) for unit in units if unit.state == "cached"}
+    cached = {
+        unit.name: _cached(unit, cache, model=planned.fits(unit.name))
+        for unit in units
+        if unit.state == "cached"
+    }
     made = {name: one for name, one in cached.items() if one is not None}
     todo = [unit for unit in units if unit.name not in made]
     tasks = [
         Task(
             do=planned.step.do, component=unit.component, seed=seed, key=unit.key, unit=unit.name,
-            inputs=gather(study, planned.step, unit.component, planned.reads, unit.name), keep=planned.fits,
+            inputs=gather(study, planned.step, unit.component, planned.reads, unit.name),
+            keep=planned.fits(unit.name),
             learned=models.given(planned, unit.name),
         )
         for unit in todo
@@ -251,5 +267,5 @@ def _merged(values: list[Any], units: list[str]) -> Any:
 
 def _scored(planned: PlannedStep, study: Study, seed: int, values: dict[str, Any]) -> list[dict[str, Any]]:
     """Rows of the long table that one score step gives."""
-    rng, protocol = generator(seed, f"{planned.index:016x}"), f"transductive{K_WORDS[planned.k_from]}"
+    rng, protocol = generator(seed, f"{planned.index:016x}"), f"{planned.protocol}{K_WORDS[planned.k_from]}"
     return score_rows(planned.step, study, values, seed=seed, protocol=protocol, rng=rng)

@@ -40,11 +40,12 @@ def score_rows(
         Of the interval of the mean.
     """
     where = f", in {step.x}" if step.x else ""
-    other = "" if step.x or step.truth == slots.TRUTH else f":{Slot.parse(step.truth).key}"
+    plain = step.truth in {slots.TRUTH, slots.ABUNDANCE}
+    other = "" if step.x or plain else f":{Slot.parse(step.truth).key}"
     common = {"metric": f"{step.use}{other}", "slot": step.guess, "seed": seed, "protocol": protocol + where}
     named = {"(all)" if unit == STUDY else unit: np.asarray(value) for unit, value in values.items()}
     rows = scoring.rows_of(named, common, study.donors, rng)
-    if step.guess in slots.OF_DATA:
+    if step.guess in slots.OF_DATA or Slot.parse(step.guess).container != "obs":
         return rows
     for unit in values:
         count = len(study.codes(step.guess, unit)[1])

@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from triptych.core.protocols import Codes, Indices, Places, Vector
+from triptych.core.protocols import Codes, Indices, Matrix, Places, Vector
 from triptych.maths.bootstrap import block_interval, group_interval, spatial_blocks
 from triptych.maths.neighbours import Neighbours
 from triptych.metrics.controls import oracle, shuffled
@@ -18,7 +18,7 @@ MEAN: Final = "(mean)"
 FIELDS: Final = ("value", "low", "high", "n", "shuffled", "oracle")
 
 
-def score(metric: Any, *, against: Any, guess: Codes, places: Places, rng: np.random.Generator) -> Vector:
+def score(metric: Any, *, against: Any, guess: Any, places: Places, rng: np.random.Generator) -> Vector:
     """Score one unit.
 
     Parameters
@@ -40,6 +40,8 @@ def score(metric: Any, *, against: Any, guess: Codes, places: Places, rng: np.ra
     Shape (6,): value, low, high, n, value of the shuffled guess, value of the oracle.
     The interval is NaN for a metric of a space, whose observations cannot be repeated.
     """
+    if metric.against in {"abundance", "interval"}:
+        return _of_types(metric, against, guess, places, rng)
     if metric.against == "space":
         return _in_space(metric, against, guess, rng)
     known = np.flatnonzero(against >= 0)
@@ -53,6 +55,41 @@ def score(metric: Any, *, against: Any, guess: Codes, places: Places, rng: np.ra
         metric.score(truth, guess), low, high, len(known),
         metric.score(truth, shuffled(guess, rng)), metric.score(truth, oracle(truth)),
     ])  # fmt: skip
+
+
+def _of_types(metric: Any, truth: Matrix, guess: Matrix, places: Places, rng: np.random.Generator) -> Vector:
+    """Abundance against another; the shuffled guess is that of other observations of the same section.
+
+    Parameters
+    ----------
+    metric
+        Against an abundance or an interval.
+    truth
+        Shape (n, t); rows of NaN are left out, here and where the guess has them.
+    guess
+        Shape (n, t), or (2, n, t), the ends of an interval.
+    places
+        Where the observations lie.
+    rng
+        Of the shuffling and the resampling.
+    """
+    several = guess if guess.ndim == 3 else guess[None]
+    known = np.flatnonzero(np.isfinite(truth).all(axis=1) & np.isfinite(several).all(axis=(0, 2)))
+    if not len(known):
+        return np.array([np.nan, np.nan, np.nan, 0, np.nan, np.nan])
+    truth, guess = truth[known], guess[..., known, :]
+
+    def statistic(rows: Indices) -> float:
+        return float(metric.score(truth[rows], guess[..., rows, :]))
+
+    low, high = block_interval(statistic, _blocks(places, known), rng)
+    order = np.arange(len(known))
+    for section in np.unique(places.sample[known]):
+        mine = np.flatnonzero(places.sample[known] == section)
+        order[mine] = rng.permutation(mine)
+    oracle_value = metric.score(truth, truth) if metric.against == "abundance" else np.nan
+    shuffled_value = metric.score(truth, guess[..., order, :])
+    return np.array([metric.score(truth, guess), low, high, len(known), shuffled_value, oracle_value])
 
 
 def _in_space(metric: Any, space: Any, guess: Codes, rng: np.random.Generator) -> Vector:

@@ -12,9 +12,11 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 
 from triptych.core import slots
 from triptych.core.slots import Slot
+from triptych.pipeline.blocks import Each
 
 Over = Literal["sample", "study"]
 KFrom = Literal["recipe", "truth", "bic", "stability"]
+HeldOut = Literal["donor", "sample", "block"]
 TABLE = r"^[a-z0-9][a-z0-9.\-]*$"
 
 
@@ -40,6 +42,7 @@ RESERVED = (
 )  # fmt: skip
 SlotName = Annotated[str, AfterValidator(_slot)]
 MatrixOut = Annotated[str, _writable("obsm|layers")]
+AbundanceOut = Annotated[str, _writable("obsm")]
 LabelsOut = Annotated[str, _writable("obs")]
 
 
@@ -187,8 +190,55 @@ class Refine(BaseStep):
         return {"labels": self.labels, "places": slots.SPATIAL}
 
 
+class Deconvolve(BaseStep):
+    """Counts → cell types: by a ``reference`` of single cells (h5ad), or read from a ``table``.
+
+    ``types`` and ``batch`` name columns of the reference; without ``types`` the first usual name is taken.
+    """
+
+    do: Literal["deconvolve"] = "deconvolve"
+    reference: str = ""
+    types: str = ""
+    batch: str = ""
+    table: str = ""
+    to: AbundanceOut = slots.ABUNDANCE
+
+    @property
+    def reads(self) -> dict[str, str]:
+        """The counts."""
+        return {"counts": slots.COUNTS, "batch": slots.BATCH}
+
+
+class Predict(BaseStep):
+    """Views by role, or windows of pixels → cell types, each predicted by what never saw its donor.
+
+    ``held_out`` says what is held out in turn: a ``donor``, a section (``sample``) or a ``block`` of
+    neighbours in a section, each weaker evidence than the one before. What is kept for other sections is
+    fitted on all of them. Observations where the ``background`` view, mean colours, is on average above
+    ``background_above`` are neither learned from nor predicted.
+    """
+
+    do: Literal["predict"] = "predict"
+    views: dict[str, SlotName] = Field(default_factory=dict)
+    target: SlotName = slots.ABUNDANCE
+    held_out: HeldOut = "donor"
+    background: SlotName | None = None
+    background_above: float = Field(default=200, ge=0, le=255)
+    to: AbundanceOut
+
+    @property
+    def reads(self) -> dict[str, str]:
+        """The views in sorted order of their roles, the target, the places, and what tells the background."""
+        return {
+            **{f"views.{role}": self.views[role] for role in sorted(self.views)},
+            "target": self.target, "places": slots.SPATIAL,
+            **({"donor": slots.DONOR} if self.held_out == "donor" else {}),
+            **({"background": self.background} if self.background else {}),
+        }  # fmt: skip
+
+
 class Score(BaseStep):
-    """Labels against the truth, or against the space ``x`` they should separate."""
+    """Labels against the truth or the space ``x`` they should separate; or abundance against another."""
 
     default_over: ClassVar[Over] = "sample"
     do: Literal["score"] = "score"
@@ -203,11 +253,12 @@ class Score(BaseStep):
 
 
 class Analyse(BaseStep):
-    """Labels with counts or a space → a table of results, by name."""
+    """Labels with counts or a space, or abundances by role → a table of results, by name."""
 
     do: Literal["analyse"] = "analyse"
-    labels: SlotName
+    labels: SlotName | None = None
     x: SlotName | None = None
+    abundances: dict[str, SlotName] = Field(default_factory=dict)
     to: str
 
     @field_validator("to")
@@ -222,8 +273,13 @@ class Analyse(BaseStep):
 
     @property
     def reads(self) -> dict[str, str]:
-        """The labels, the places, and the space where one is named; counts are the analysis' to say."""
-        return {"labels": self.labels, "places": slots.SPATIAL, **({"x": self.x} if self.x else {})}
+        """The labels, the places, the space and the abundances named; counts are the analysis' to say."""
+        return {
+            **({"labels": self.labels} if self.labels else {}),
+            "places": slots.SPATIAL,
+            **({"x": self.x} if self.x else {}),
+            **{f"abundances.{role}": slot for role, slot in self.abundances.items()},
+        }
 
     @property
     def writes(self) -> str:
@@ -231,33 +287,5 @@ class Analyse(BaseStep):
         return ""
 
 
-class Each(BaseModel):
-    """Steps that are repeated, see `triptych.pipeline.each`: for every view that the data hold, or for names.
-
-    ``views`` is a pattern of slots: in the steps, ``$slot`` stands for the slot of a view and ``$view`` for a
-    short name of it. ``of`` lists names, for which ``$NAME`` stands, NAME being what ``as`` says.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
-
-    do: Literal["each"] = "each"
-    views: str = Field(default="", pattern=r"^(obsm:[A-Za-z0-9_.\-*]+)?$")
-    of: tuple[str, ...] = ()
-    called: str = Field(default="name", alias="as", pattern=r"^[a-z]+$")
-    steps: tuple[dict[str, Any], ...] = Field(min_length=1)
-    use: ClassVar[str] = ""
-    params: ClassVar[dict[str, Any]] = {}
-    reads: ClassVar[dict[str, str]] = {}
-    writes: ClassVar[str] = ""
-    also: ClassVar[str] = ""
-
-    @model_validator(mode="after")
-    def _one_list(self) -> Each:
-        """Views or names."""
-        if bool(self.views) == bool(self.of):
-            raise ValueError("name either a pattern of views, or names with of")
-        return self
-
-
-Plain = Encode | Align | Fuse | Cluster | Refine | Score | Analyse
+Plain = Encode | Align | Fuse | Cluster | Refine | Deconvolve | Predict | Score | Analyse
 Step = Annotated[Plain | Each, Field(discriminator="do")]

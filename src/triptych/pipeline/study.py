@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
 
@@ -13,37 +12,17 @@ import scipy.sparse as sp
 from anndata import AnnData
 
 from triptych.core import slots
+from triptych.core.abundance import Abundance
 from triptych.core.checks import Faults, listing
 from triptych.core.errors import DataError, MissingSlotError
-from triptych.core.protocols import Array, Codes, Counts, Indices, Matrix, Places
+from triptych.core.protocols import Array, Codes, Counts, Indices, Places
 from triptych.core.slots import Slot
 from triptych.maths.neighbours import Neighbours, nearest
 from triptych.pipeline import identity
 from triptych.pipeline.beside import BESIDE, digest, without
+from triptych.pipeline.pixels import Pixels
 
 STUDY: Final = "study"  # the unit of a step that sees every sample
-
-
-@dataclass(frozen=True, eq=False)
-class Pixels:
-    """Where the windows of one section are cropped.
-
-    Parameters
-    ----------
-    image
-        Reference of the section's image.
-    centres_px
-        x and y in the image's own pixels, shape (n, 2).
-    mpp
-        Micrometres per pixel of that image; NaN where unknown.
-    rows
-        Rows of the unit that the centres belong to, shape (n,).
-    """
-
-    image: str
-    centres_px: Matrix
-    mpp: float
-    rows: Indices
 
 
 class Study:
@@ -146,6 +125,26 @@ class Study:
         kept = column.astype("category").cat.remove_unused_categories()
         return kept.cat.codes.to_numpy().astype(np.int64), [str(name) for name in kept.cat.categories]
 
+    def abundance(self, slot: str, unit: str) -> Abundance:
+        """Cell types of a unit, with their intervals where the table holds these.
+
+        Raises
+        ------
+        DataError
+            When the slot names no types.
+        """
+        self.require(slot)
+        key = Slot.parse(slot).key
+        frame = self.table.obsm[key]
+        if not isinstance(frame, pd.DataFrame):
+            raise DataError(
+                f"{slot} names no cell types.", "It must be a DataFrame with one column for each type."
+            )
+        ends = [f"{slot}.{end}" for end in ("low", "high")]
+        low, high = (np.asarray(self.array(end, unit), np.float64) if self.has(end) else None for end in ends)
+        types = tuple(str(name) for name in frame.columns)
+        return Abundance(np.asarray(self.array(slot, unit), np.float64), types, low, high)
+
     def counts(self, unit: str, *, labelled: bool = False) -> Counts:
         """Raw counts of a unit; with the known labels, where an encoder asks for them and there are any."""
         return Counts(
@@ -241,6 +240,8 @@ class Study:
         parsed = Slot.parse(slot)
         if parsed.container == "obs":
             return identity.of_array(self.table.obs[parsed.key].iloc[self.rows(unit)].astype(object))
+        if isinstance(frame := getattr(self.table, parsed.container)[parsed.key], pd.DataFrame):
+            return identity.of_json([list(map(str, frame)), identity.of_array(self.array(slot, unit))])
         return identity.of_array(self.array(slot, unit))
 
     @property
@@ -264,12 +265,23 @@ class Study:
         """
         value = self._assembled(values)
         parsed = Slot.parse(slot)
+        if isinstance(value, Abundance):
+            self._write_abundance(parsed.key, value)
+            return
         self._near = {key: found for key, found in self._near.items() if key[0] != slot}
         if parsed.container == "obs":
             names = [str(code) for code in range(int(value.max()) + 1)]
             self.table.obs[parsed.key] = pd.Categorical.from_codes(value, categories=pd.Index(names))
         else:
             getattr(self.table, parsed.container)[parsed.key] = value
+
+    def _write_abundance(self, key: str, value: Abundance) -> None:
+        """Columns named after the types; the ends of the intervals beside them."""
+        for name, part in ((key, value.values), (f"{key}.low", value.low), (f"{key}.high", value.high)):
+            self.table.obsm.pop(name, None)
+            if part is not None:
+                frame = pd.DataFrame(part, index=self.table.obs_names, columns=list(value.types))
+                self.table.obsm[name] = frame
 
     def _assembled(self, values: dict[str, Array]) -> Any:
         if set(values) == {STUDY}:

@@ -11,7 +11,7 @@ from triptych.core.errors import DataError, NumericsError
 from triptych.core.protocols import Matrix, WindowEncoder
 from triptych.core.protocols import Pixels as Rgb
 from triptych.core.settings import device
-from triptych.pipeline.study import Pixels
+from triptych.pipeline.pixels import Pixels
 from triptych.tiles.slide import open_slide
 from triptych.tiles.windows import Windows, stream
 
@@ -43,7 +43,7 @@ def windows_view(encoder: Any, sections: list[Pixels], stain: Any, rng: np.rando
     n = sum(len(section.rows) for section in sections)
     for section in sections:
         slide = open_slide(section.image)
-        size = _side_px(encoder, section)
+        size = side_px(encoder, section)
         normalise = stain.section(_some(slide, section, size, encoder.tile_px, rng)) if stain else None
         windows = Windows(section.centres_px, size, encoder.tile_px)
         for indices, pixels in stream(slide, windows, BATCH):
@@ -56,7 +56,7 @@ def windows_view(encoder: Any, sections: list[Pixels], stain: Any, rng: np.rando
     return view
 
 
-def _side_px(encoder: Any, section: Pixels) -> float:
+def side_px(encoder: Any, section: Pixels) -> float:
     """Side of the tissue seen, in pixels of the image."""
     own = float(getattr(encoder, "window_px", 0))
     if own > 0:

@@ -22,6 +22,7 @@ ENCODER_READS: dict[str, dict[str, str]] = {
     "windows": {"image": slots.IMAGE, "places": slots.SPATIAL},
     "labelled-counts": {"counts": slots.COUNTS, "batch": slots.BATCH, "truth": slots.TRUTH},
 }
+OF_ABUNDANCE = ("abundance", "interval")  # what metrics of abundance are held against
 CROPS = {"stains": slots.STAINS, "molecules": slots.MOLECULES}
 
 
@@ -32,6 +33,10 @@ def reads_of(step: Any, component: Any) -> dict[str, str]:
     if step.do == "encode":
         return ENCODER_READS[component.takes]
     reads: dict[str, str] = dict(step.reads)
+    if step.do == "predict" and component.takes == "windows":
+        reads["image"] = slots.IMAGE
+    if step.do == "score" and component.against in OF_ABUNDANCE and step.truth == slots.TRUTH:
+        reads["truth"] = slots.ABUNDANCE
     if step.do == "analyse" and "counts" in component.takes:
         reads["counts"] = slots.COUNTS
     if step.do == "analyse" and "truth" in component.takes:
@@ -86,8 +91,9 @@ def check(recipe: Recipe, held: Callable[[str], bool] | None = None) -> None:
                 continue
             hint = nearest(slot, written) if written else ""
             faults.add(f"step {number} ({step.do}) reads {slot} ({role}), which nothing has written. {hint}")
-        if step.do == "analyse" and "x" in component.takes and not step.x:
-            faults.add(f"step {number} (analyse) needs a space: name it with x.")
+        faults.found += [f"step {number} ({step.do}) {fault}" for fault in _asked(step, component)]
+        if step.do == "deconvolve" and held is not None and not getattr(step, component.takes):
+            faults.add(f"step {number} (deconvolve) {_unnamed(component)}")
         if step.do == "cluster":
             faults.found += [f"step {number} (cluster) {fault}" for fault in _learned(step, component, made)]
         if step.writes:
@@ -102,6 +108,31 @@ def check(recipe: Recipe, held: Callable[[str], bool] | None = None) -> None:
         if used:
             faults.add(f"step {number} writes {slot}, which no step reads. Remove the step, or read it.")
     faults.raise_if_any(RecipeError)
+
+
+def _asked(step: Any, component: Any) -> list[str]:
+    """What a step must name, or must not, for its component."""
+    found = []
+    if step.do == "analyse":
+        of_types = "abundances" in component.takes
+        if "x" in component.takes and not step.x:
+            found.append("needs a space: name it with x.")
+        if not of_types and not step.labels:
+            found.append("needs labels: name them with labels.")
+        if bool(step.abundances) != of_types:
+            found.append("needs abundances by role." if of_types else f"{step.use} takes no abundances.")
+    if step.do == "predict" and bool(step.views) == (component.takes == "windows"):
+        found.append(
+            "takes windows of the image, no views." if step.views else "needs views: name them with views."
+        )
+    return found
+
+
+def _unnamed(component: Any) -> str:
+    """What a deconvolver is to read, once there are data."""
+    takes = component.takes
+    what = "an h5ad file of annotated cells" if takes == "reference" else "a file, or a folder with one each"
+    return f"needs a {takes}, {what}: --set deconvolve.{takes}=PATH."
 
 
 def _learned(step: Any, component: Any, made: Mapping[str, str]) -> list[str]:

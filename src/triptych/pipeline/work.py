@@ -10,15 +10,20 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from triptych.core import slots
+from triptych.core.abundance import Abundance
+from triptych.core.analysis import Material
 from triptych.core.errors import NumericsError, TriptychWarning
-from triptych.core.protocols import Material
 from triptych.core.randomness import generator
+from triptych.pipeline import predicting
 from triptych.pipeline.cache import Cache
 from triptych.pipeline.cached_tables import keepable
 from triptych.pipeline.cropping import crops_of
+from triptych.pipeline.deconvolving import given_to
 from triptych.pipeline.scoring import score
 from triptych.pipeline.study import Study
 from triptych.pipeline.windowing import windows_view
+from triptych.pipeline.wiring import OF_ABUNDANCE
 from triptych.stains import registry as stains
 
 
@@ -79,12 +84,18 @@ def gather(study: Study, step: Any, component: Any, reads: dict[str, str], unit:
         return {"x": study.array(reads["x"], unit), "batch": study.codes(reads["batch"], unit)[0]}
     if do == "fuse":
         return {"views": _views(study, reads, unit), "places": study.places(unit)}
+    if do == "deconvolve":
+        return {"counts": study.counts(unit), "given": given_to(study, step, component)}
+    if do == "predict":
+        return predicting.gathered(study, step, component, reads, unit)
     if do == "cluster":
         return {"x": study.array(reads["x"], unit)} if step.x else {"views": _views(study, reads, unit)}
     if do == "refine":
         return {"labels": study.codes(reads["labels"], unit)[0], "places": study.places(unit)}
     if do == "analyse":
         return {"material": _material(study, reads, unit)}
+    if component.against in OF_ABUNDANCE:
+        return predicting.judged(study, component, reads, unit)
     against = study.array(reads["x"], unit) if "x" in reads else study.codes(reads["truth"], unit)[0]
     guess = study.codes(reads["guess"], unit)[0]
     if hasattr(component, "score_neighbours") and (guess >= 0).all():
@@ -110,7 +121,8 @@ def _taken(study: Study, encoder: Any, unit: str) -> Any:
 
 
 def _material(study: Study, reads: dict[str, str], unit: str) -> Material:
-    labels, names = study.codes(reads["labels"], unit)
+    none: tuple[Any, list[str]] = (np.full(len(study.rows(unit)), -1), [])
+    labels, names = study.codes(reads["labels"], unit) if "labels" in reads else none
     truth, known = study.codes(reads["truth"], unit) if "truth" in reads else (None, [])
     return Material(
         labels=labels,
@@ -120,6 +132,8 @@ def _material(study: Study, reads: dict[str, str], unit: str) -> Material:
         x=study.array(reads["x"], unit) if "x" in reads else None,
         truth=truth,
         truth_names=tuple(known),
+        abundances=predicting.by_role(study, reads, unit),
+        samples=tuple(study.codes(slots.SAMPLE, unit)[1]),
     )
 
 
@@ -137,6 +151,8 @@ def perform(task: Task) -> Made:
     if task.do == "analyse":
         return Made(component.analyse(inputs["material"], rng))
     made = _call(task, rng)
+    if isinstance(made.value, Abundance):
+        return made
     flat = made.value.data if hasattr(made.value, "indptr") else made.value
     if not (np.isfinite(flat).all() or getattr(component, "may_miss", False)):
         raise NumericsError(f"{task.do} ({type(component).__name__}) of {task.unit} gave values not finite.")
@@ -148,6 +164,8 @@ def _call(task: Task, rng: np.random.Generator) -> Made:
     component = task.component
     if task.do == "encode" and isinstance(task.inputs["input"], list):
         return Made(windows_view(component, task.inputs["input"], task.inputs.get("stain"), rng))
+    if task.do == "predict":
+        return Made(*predicting.predicted(component, task.inputs, rng))
     given = tuple(task.inputs.values())
     if task.do == "refine":
         return Made(component.refine(*given))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from triptych.core.protocols import Predictor
+from triptych.core.abundance import Predictor
 from triptych.core.registry import Registry
 
 registry: Final = Registry(

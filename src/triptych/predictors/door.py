@@ -8,8 +8,9 @@ from typing import Any, Final
 import numpy as np
 import scipy.sparse as sp
 
+from triptych.core.abundance import Abundance
 from triptych.core.checks import Faults
-from triptych.core.protocols import Abundance, Array, Codes, Indices, Places
+from triptych.core.protocols import Array, Codes, Indices, Places
 
 ROWS: Final = 4096  # looked at, or in double precision, at once
 LARGEST_GB: Final = 8.0  # of the matrix that a sparse view becomes

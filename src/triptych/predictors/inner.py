@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from triptych.core.abundance import Abundance
 from triptych.core.errors import DataError
-from triptych.core.protocols import Abundance, Codes, Indices, Matrix, Places, Vector
+from triptych.core.protocols import Codes, Indices, Matrix, Places, Vector
 from triptych.maths.folds import blocks_of
 
 PER_SIDE = 4  # blocks along the longer side of a section, where there is one section only

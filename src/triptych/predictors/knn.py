@@ -9,9 +9,10 @@ from typing import ClassVar, Final, Literal
 
 import numpy as np
 
+from triptych.core.abundance import Abundance
 from triptych.core.errors import DataError
 from triptych.core.models import Fit
-from triptych.core.protocols import Abundance, Array, Codes, Indices, Matrix, Places, Vector
+from triptych.core.protocols import Array, Codes, Indices, Matrix, Places, Vector
 from triptych.maths.threads import one_thread
 from triptych.predictors.inner import bounded, inner_folds, learned_and_tested, margins, summed_errors
 from triptych.predictors.inputs import Scales, Split, check, check_settings, divided, known, scaled, taken

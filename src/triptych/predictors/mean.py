@@ -9,8 +9,9 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
+from triptych.core.abundance import Abundance
 from triptych.core.models import Fit
-from triptych.core.protocols import Abundance, Array, Codes, Places, Vector
+from triptych.core.protocols import Array, Codes, Places, Vector
 from triptych.predictors.inner import bounded, inner_folds, learned_and_tested, margins
 from triptych.predictors.inputs import Scales, check, check_settings, known, scaled, taken
 

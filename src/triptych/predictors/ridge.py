@@ -9,8 +9,9 @@ from typing import ClassVar, Final, Literal
 
 import numpy as np
 
+from triptych.core.abundance import Abundance
 from triptych.core.models import Fit
-from triptych.core.protocols import Abundance, Array, Codes, Indices, Matrix, Places, Vector
+from triptych.core.protocols import Array, Codes, Indices, Matrix, Places, Vector
 from triptych.maths.threads import threads_for
 from triptych.predictors.inner import inner_folds, learned_and_tested, margins, summed_errors
 from triptych.predictors.inputs import Split, check, check_settings, divided, known, scaled, taken

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from triptych.core.protocols import Abundance, Array, Matrix, Places, Vector
+from triptych.core.abundance import Abundance
+from triptych.core.protocols import Array, Matrix, Places, Vector
 from triptych.maths.threads import threads_for
 from triptych.predictors.inner import bounded
 from triptych.predictors.inputs import Scales

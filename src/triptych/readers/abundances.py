@@ -10,9 +10,10 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from triptych.core.abundance import Abundance
 from triptych.core.checks import Faults, listing
 from triptych.core.errors import TriptychWarning
-from triptych.core.protocols import Abundance, Indices, Matrix
+from triptych.core.protocols import Indices, Matrix
 from triptych.readers.abundance_files import PARQUET, SAMPLE, read_abundance_file
 from triptych.readers.delimited import find
 

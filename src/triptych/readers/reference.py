@@ -13,9 +13,10 @@ import scipy.sparse as sp
 from anndata.io import read_elem
 from anndata.utils import make_index_unique
 
+from triptych.core.abundance import Reference
 from triptych.core.checks import Faults, listing, nearest
 from triptych.core.errors import DataError, TriptychWarning
-from triptych.core.protocols import Codes, Reference
+from triptych.core.protocols import Codes
 from triptych.readers.counting import as_counts, count_faults, looks_like_counts
 from triptych.readers.delimited import readable
 from triptych.readers.layouts import UNLABELLED

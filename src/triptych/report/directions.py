@@ -11,6 +11,15 @@ from triptych.plots.scores import IN
 
 NUISANCES: Final = {Slot.parse(slot).key for slot in (BATCH, DONOR, SAMPLE)}
 FLOOR, CEILING = "|", "d"  # marks of what is worth nothing, and of the best that can be
+OF_TYPES: Final = {  # what a metric is against → what the controls of its score mean
+    "abundance": (
+        "The bar is the prediction of other observations of the section, the diamond the target itself."
+    ),
+    "interval": (
+        "The bar is the intervals of other observations of the section. Read coverage and width together: "
+        "coverage should be the level that was promised, and more of it is bought with width."
+    ),
+}
 Controls = dict[str, tuple[str, str]]  # slot → its mark in the chart and its name
 
 
@@ -58,6 +67,9 @@ def controls(metric: str, slot: str) -> Controls:
 
 def explained(metric: str, slot: str) -> str:
     """What the controls of a score mean where that is not the usual; empty where it is."""
+    told = OF_TYPES.get(str(_declared(metric, "against", default="truth")), "")
+    if told:
+        return told
     around, mixes, other = nuisance(metric, slot), mixing(metric), metric.partition(":")[2]
     if other and not around:
         return f"Agreement with obs:{other}, not with the known labels: neither more nor less is better."
@@ -87,7 +99,7 @@ def _way(metric: str, slot: str) -> str:
     return "Higher" if higher_is_better(metric, slot) else "Lower"
 
 
-def _declared(metric: str, name: str, *, default: bool) -> object:
+def _declared(metric: str, name: str, *, default: object) -> object:
     try:
         return getattr(registry.find(metric.partition(":")[0]), name, default)
     except (TriptychError, ImportError, AttributeError):  # of a package that wrote the run and is gone

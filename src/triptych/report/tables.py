@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -19,14 +20,23 @@ KINDS: Final = {
     "ridge": {"gene", "r2", "deviation", "r2_blocks", "latent", "pvalue", "padj"},
     "jaccard": {"group", "n", "jaccard", "cluster"},
 }
-WORDS: Final = {
-    "folds",
-    "group",
-    "other",
-    "gene",
-    "cluster",
-    "wider",
-}  # columns of names, the others are numbers
+OF_ABUNDANCE: Final = {
+    "predictability": {
+        "type",
+        "guess",
+        "control",
+        "n",
+        "pearson",
+        "pearson_control",
+        "difference",
+        "verdict",
+    },
+    "colocalisation": {"sample", "of", "type", "other", "r", "pvalue", "padj", "n"},
+    "colocalisation-similarity": {"sample", "guess", "cosine", "correlation", "types"},
+}
+WORDS: Final = {  # columns of names, the others are numbers
+    "folds", "group", "other", "gene", "cluster", "wider", "of", "type", "guess", "control", "verdict",
+}  # fmt: skip
 MOST: Final = 16  # views of one kind that the page shows
 TYPES: Final = 40  # known types of a picture
 
@@ -63,9 +73,9 @@ def reads_of(record: RunRecord) -> dict[str, dict[str, str]]:
     return {name: named[name] if name in named else next(unnamed, {}) for name in analysed(record)}
 
 
-def kind_of(frame: pd.DataFrame) -> str:
-    """Which of `KINDS` a table is, by its columns; empty for another."""
-    return next((kind for kind, columns in KINDS.items() if set(frame) >= columns), "")
+def kind_of(frame: pd.DataFrame, kinds: Mapping[str, set[str]] = KINDS) -> str:
+    """Which of some kinds a table is, by its columns; empty for another."""
+    return next((kind for kind, columns in kinds.items() if set(frame) >= columns), "")
 
 
 def views(record: RunRecord) -> dict[str, list[View]]:
@@ -79,9 +89,20 @@ def views(record: RunRecord) -> dict[str, list[View]]:
     return {kind: found[kind] for kind in KINDS if kind in found}
 
 
+def of_abundance(record: RunRecord) -> dict[str, list[View]]:
+    """Kind → the whole tables of that kind, of `OF_ABUNDANCE`; those without rows are left out."""
+    found: dict[str, list[View]] = {}
+    for name, frame in analysed(record).items():
+        kind = kind_of(frame, OF_ABUNDANCE)
+        if kind and len(frame):
+            found.setdefault(kind, []).append(View(name, name, _floats(frame)))
+    return {kind: found[kind] for kind in OF_ABUNDANCE if kind in found}
+
+
 def others(record: RunRecord) -> dict[str, pd.DataFrame]:
     """The tables that are told one by one."""
-    grouped = {one.table for some in views(record).values() for one in some}
+    told = [views(record), of_abundance(record)]
+    grouped = {one.table for chapter in told for some in chapter.values() for one in some}
     return {name: frame for name, frame in analysed(record).items() if name not in grouped}
 
 

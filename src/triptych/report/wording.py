@@ -18,6 +18,9 @@ METRICS = {
     "ilisi": "iLISI", "clisi": "cLISI", "kbet": "kBET", "majority-accuracy": "majority accuracy",
     "hungarian-accuracy": "Hungarian accuracy", "label-entropy": "label entropy",
     "macro-recall": "macro recall", "types-found": "types found", "jaccard": "Jaccard index",
+    "pearson": "Pearson correlation", "pearson-observations": "Pearson correlation over the types",
+    "l1": "L1 error", "rmse": "RMSE", "jensen-shannon": "Jensen–Shannon distance",
+    "coverage": "coverage of the intervals", "interval-width": "width of the intervals",
 }  # fmt: skip
 CLUSTERS = "clusters"  # rows that count, beside those that score
 ALL = "(all)"  # the sections together
@@ -100,6 +103,9 @@ def summary(facts: Facts, record: RunRecord) -> str:
     """The result in one sentence or two."""
     sections = count(len(facts.samples.names), "section")
     if not facts.guesses:
+        first = next((step.to for step in record.steps if step.do == "predict"), "")
+        if first:
+            return f"Cell types of {sections}, predicted to {first}{_value(record.scores, first)}"
         return f"{count(facts.table.n_obs, 'observation')} in {sections}. The recipe predicts no domains."
     last = facts.guesses[-1]
     kinds = count(len(last.names), "domain")

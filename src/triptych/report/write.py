@@ -10,14 +10,17 @@ from anndata import AnnData
 
 from triptych.core.errors import OutputError
 from triptych.pipeline.record import RunRecord
+from triptych.report.abundances import TITLE as CELL_TYPES
+from triptych.report.abundances import abundance_section, has_abundance
 from triptych.report.analyses import analysis_section, analysis_title
 from triptych.report.canvas import Canvas
 from triptych.report.closing import cite_section, plan_section, repeat_section
 from triptych.report.facts import Facts, gather
 from triptych.report.maps import map_section, map_steps
-from triptych.report.markup import Html, tag
+from triptych.report.markup import Html, join, tag
 from triptych.report.newcomers import distances, newcomer_section
 from triptych.report.opening import cautions, contents, header
+from triptych.report.protocols import protocol_block
 from triptych.report.reconstructions import drawings, reconstruction_section
 from triptych.report.results import size_section, space_section
 from triptych.report.scores import score_section
@@ -74,7 +77,10 @@ def page(facts: Facts, record: RunRecord, canvas: Canvas) -> str:
     chapters = {}
     if distances(record) is not None:
         chapters["new"] = ("New sections", newcomer_section(canvas, record))
-    chapters["scores"] = ("Scores", score_section(canvas, facts, record))
+    scores = join([protocol_block(facts, record), score_section(canvas, facts, record)])
+    chapters["scores"] = ("Scores", scores)
+    if has_abundance(facts, record):
+        chapters["abundance"] = (CELL_TYPES, abundance_section(canvas, facts, record))
     if views(record):
         chapters["views"] = (TITLE, view_section(canvas, record))
     chapters["sections"] = ("Sections", panel_section(canvas, facts, record))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
+from anndata import AnnData
 
 from triptych.pipeline import output
 from triptych.pipeline.study import Study
@@ -90,7 +91,7 @@ def finish(
         output.claim(out, f"study {design.name}", study.identity)
     folds = pd.DataFrame()
     if design.nested is None:
-        executed = execute(design, found, table, how=how, failures=failures)
+        executed = execute(design, found, table, how=how, failures=failures, other=_other(design))
     else:
 
         def source(samples: tuple[str, ...]):  # type: ignore[no-untyped-def]
@@ -106,6 +107,12 @@ def finish(
         with output.filling(out) as folder:
             write(result, design, folder, study.identity)
     return Finished(result, failures)
+
+
+def _other(design: Design) -> AnnData | None:
+    """The other data that a study applies its arms to."""
+    path, samples = design.other
+    return read(path, ReadOptions(samples=samples)) if path else None
 
 
 def _comparison(
@@ -130,7 +137,11 @@ def _comparison(
         notes=executed.warnings,
         conclusions=conclusions(found, gaps, levels, design.metric, asked=design.asked()),
         folds=folds,
-        layouts=[_layout(design, name, levels) for name in design.tables],
+        layouts=[
+            _layout(design, name, levels)
+            for name, one in design.tables.items()
+            if set(one.metrics or (design.metric,)) & set(found["metric"])
+        ],
     )
 
 

@@ -44,8 +44,9 @@ class Nested(BaseModel):
     ``grid`` holds changes, ``TARGET.KEY`` → values, whose combinations are the candidates. ``test`` says how
     the held-out donors are judged: ``apply`` gives them to the chain fitted on the others; ``alone`` runs the
     chosen recipe on each of them by itself and ``together`` on all of a fold at once (single-donor and
-    multi-donor integration), both transductive. ``held_out`` is how many donors a fold holds out,
-    ``tuning_seeds`` how many of the study's seeds each candidate is tried with.
+    multi-donor integration), both transductive. ``held_out`` is how many donors (or, ``by: sample``, which is
+    weaker, sections) a fold holds out, ``tuning_seeds`` how many of the study's seeds each candidate is tried
+    with. Recipes that predict cell types are chosen by the study's metric on what they hold out themselves.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -53,6 +54,7 @@ class Nested(BaseModel):
     grid: dict[str, Annotated[tuple[Any, ...], Field(min_length=1)]] = Field(default_factory=dict)
     composite: Composite = Composite()
     test: tuple[Literal["apply", "alone", "together"], ...] = ("apply", "alone")
+    by: Literal["donor", "sample"] = "donor"
     held_out: int = Field(default=1, ge=1)
     tuning_seeds: int = Field(default=1, ge=1)
 
@@ -65,6 +67,8 @@ class Design(BaseModel):
     arms of one name are one arm. ``k_seeds`` is with how many of the seeds a criterion chooses K, which costs
     many fits; 0 for all of them. ``$name`` in a step stands for one of the ``settings``. Where
     ``leave_out_missing``, arms whose data, weights or packages are not there are left out and said so.
+    What every arm learned may also be applied to other data: ``elsewhere`` says where they lie,
+    ``elsewhere_samples`` which of their samples, with commas; a metric of them is ``METRIC@elsewhere``.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -79,6 +83,8 @@ class Design(BaseModel):
     metric: str = "ari"
     reference: str = ""
     leave_out_missing: bool = False
+    elsewhere: str = ""
+    elsewhere_samples: str = ""
     arms: dict[str, Arm] = Field(default_factory=dict)
     before: tuple[dict[str, Any], ...] = ()
     factors: Factors = Field(default_factory=dict)
@@ -102,6 +108,12 @@ class Design(BaseModel):
 
     def _factors(self) -> list[dict[str, dict[str, Level]]]:
         return [self.factors, *(table.factors for table in self.tables.values())]
+
+    @property
+    def other(self) -> tuple[str, tuple[str, ...]]:
+        """Other data that what was learned is applied to, and which of their samples; empty for none."""
+        path, samples = (str(filled(one, self.settings)) for one in (self.elsewhere, self.elsewhere_samples))
+        return path, tuple(name.strip() for name in samples.split(",") if name.strip())
 
     def told(self, text: str) -> str:
         """A sentence with the values of its settings."""
@@ -177,7 +189,8 @@ class Design(BaseModel):
         content: dict[str, Any] = {
             "name": self.name, "title": name, "steps": filled(steps, self.settings),
         }  # fmt: skip
-        return validated(changed(content, [c for level in levels for c in level.changes]), "its recipe")
+        made = changed(content, [c for level in levels for c in level.changes])
+        return validated(filled(made, self.settings), "its recipe")
 
 
 def with_k(recipe: Recipe, k_from: str) -> Recipe:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from triptych.core import slots
 from triptych.core.checks import Faults, listing, nearest
@@ -13,6 +14,7 @@ from triptych.pipeline.each import patterns
 from triptych.pipeline.recipe import Recipe
 from triptych.studies.design import Design, candidates
 from triptych.studies.execute import result_of
+from triptych.studies.summary import OF_RUNS
 
 
 def check(design: Design, recipes: Mapping[str, Recipe]) -> None:
@@ -32,7 +34,9 @@ def check(design: Design, recipes: Mapping[str, Recipe]) -> None:
     """
     faults = Faults(f"study {design.name}")
     without = [name for name, recipe in recipes.items() if not result_of(recipe)]
-    faults.check(not without, f"{listing(without)} writes no labels: add a step cluster.")
+    faults.check(
+        not without, f"{listing(without)} writes no labels and no cell types: add a step cluster or predict."
+    )
     repeated = [name for name, recipe in recipes.items() if patterns(recipe)]
     faults.check(
         not repeated, f"{listing(repeated)} repeats steps for each view: that is for run, not for compare."
@@ -51,20 +55,26 @@ def check(design: Design, recipes: Mapping[str, Recipe]) -> None:
 
 def _check_tables(design: Design, recipes: Mapping[str, Recipe], faults: Faults) -> None:
     """Every metric of a table exists, and a step scores it."""
-    scored = {
-        f"{step.use}{'' if step.x or step.truth == slots.TRUTH else f':{Slot.parse(step.truth).key}'}"
-        for recipe in recipes.values()
-        for step in recipe.steps
-        if step.do == "score"
-    }
+    scored = {_called(s) for recipe in recipes.values() for s in recipe.steps if s.do == "score"}
     for name, table in design.tables.items():
         for metric in table.metrics:
-            exists = metric.partition(":")[0] in metrics
+            if metric.partition("@")[0] in OF_RUNS:
+                continue
+            exists = metric.partition("@")[0].partition(":")[0] in metrics
             if faults.check(
                 exists, f"tables.{name}: there is no metric {metric}. {nearest(metric, metrics)}"
             ):
                 hint = f"There is: {listing(sorted(scored))}."
-                faults.check(metric in scored, f"tables.{name}: {metric} is scored by no step. {hint}")
+                faults.check(
+                    metric.partition("@")[0] in scored,
+                    f"tables.{name}: {metric} is scored by no step. {hint}",
+                )
+
+
+def _called(step: Any) -> str:
+    """The name of the metric that a score step gives."""
+    plain = step.x or step.truth in {slots.TRUTH, slots.ABUNDANCE}
+    return str(step.use) if plain else f"{step.use}:{Slot.parse(step.truth).key}"
 
 
 def _placed(recipe: Recipe, target: str, values: tuple[object, ...]) -> bool:

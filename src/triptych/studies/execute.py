@@ -9,14 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
 
 from triptych.core import slots
+from triptych.core.abundance import Abundance
 from triptych.core.progress import track
 from triptych.core.protocols import Codes
+from triptych.pipeline import applying
 from triptych.pipeline import run as runner
 from triptych.pipeline.chain import Chain
 from triptych.pipeline.recipe import Recipe
@@ -26,10 +29,14 @@ from triptych.runs import How
 from triptych.studies.design import Design, with_k
 from triptych.studies.failures import Failures
 
+ALL: Final = "(all)"  # the sample of what was scored over the study
+ELSEWHERE: Final = "@elsewhere"  # ends the names of metrics of other data
+SIMILARITY: Final = "colocalisation-similarity"
+
 
 @dataclass(frozen=True, eq=False)
 class Guess:
-    """The labels that one run ended with.
+    """What one run ended with: labels, or predicted cell types.
 
     Parameters
     ----------
@@ -40,13 +47,16 @@ class Guess:
     seed
         Of the run.
     codes
-        Cluster of each observation, shape (n,).
+        Cluster of each observation, shape (n,); None where cell types were predicted.
+    types
+        These.
     """
 
     arm: str
     k_from: str
     seed: int
-    codes: Codes
+    codes: Codes | None = None
+    types: Abundance | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,8 +82,8 @@ class Executed:
 
 
 def result_of(recipe: Recipe) -> str:
-    """The slot of the labels that a recipe writes last: its result."""
-    written = [step.writes for step in recipe.steps if step.do in {"cluster", "refine"}]
+    """The slot of the labels, or of the predicted cell types, that a recipe writes last: its result."""
+    written = [step.writes for step in recipe.steps if step.do in {"cluster", "refine", "predict"}]
     return written[-1] if written else ""
 
 
@@ -95,6 +105,8 @@ def pruned(recipe: Recipe) -> Recipe:
     for step in reversed(recipe.steps):
         if step.do == "score":
             keep = step.guess in {result, *slots.OF_DATA}
+        elif step.do == "analyse":
+            keep = step.use == SIMILARITY and result in step.abundances.values()
         else:
             keep = bool({step.writes, step.also} & wanted)
             wanted -= {step.writes, step.also}
@@ -142,6 +154,7 @@ def execute(
     *,
     how: How,
     failures: Failures | None = None,
+    other: AnnData | None = None,
 ) -> Executed:
     """Run every arm with every seed and way to choose K; the runs that fail are left out.
 
@@ -157,6 +170,8 @@ def execute(
         Cache, executor, per sample.
     failures
         Where the runs that fail are noted.
+    other
+        Data that what each run learned is applied to.
 
     Raises
     ------
@@ -170,15 +185,26 @@ def execute(
             continue
         recipe = with_k(recipes[arm], k_from)
         with failures.caught(arm, k_from, f"seed {seed}", absent=design.leave_out_missing):
-            record, _, copy, seconds = once(recipe, table, seed=seed, how=how)
+            record, chain, copy, seconds = once(recipe, table, seed=seed, how=how)
             slot = result_of(recipe)
-            frames.append(scores_of(record, slot).assign(arm=arm, k_from=k_from, seconds=seconds))
-            guesses.append(Guess(arm, k_from, seed, Study(copy).codes(slot, STUDY)[0].astype(np.int16)))
+            found = [scores_of(record, slot)]
+            if other is not None:
+                there = scores_of(applying.apply(chain, shallow(other)), slot)
+                found.append(there.assign(metric=there["metric"] + ELSEWHERE, seed=seed))
+            frames += [one.assign(arm=arm, k_from=k_from, seconds=seconds) for one in found]
+            guesses.append(_guess(Study(copy), slot, arm, k_from, seed))
             warnings += [warning for warning in record.warnings if warning not in warnings]
     if not frames:
         failures.raise_first()
     runs = pd.concat(frames, ignore_index=True)
     return Executed(runs, guesses, Study(table), [*failures.notes(), *warnings])
+
+
+def _guess(study: Study, slot: str, arm: str, k_from: str, seed: int) -> Guess:
+    """The result of a run."""
+    if slot.startswith("obsm:"):
+        return Guess(arm, k_from, seed, types=study.abundance(slot, STUDY))
+    return Guess(arm, k_from, seed, study.codes(slot, STUDY)[0].astype(np.int16))
 
 
 def _runs(design: Design, recipes: Mapping[str, Recipe]) -> Iterator[tuple[str, str, int]]:
@@ -197,4 +223,27 @@ def scores_of(record: RunRecord, slot: str) -> pd.DataFrame:
     mine = scores["slot"].isin([slot, *slots.OF_DATA]) | scores["slot"].astype(str).str.startswith("control:")
     counted = scores[(scores["metric"] == "clusters") & (scores["slot"] == slot)].set_index("sample")["value"]
     kept = scores[mine & (scores["metric"] != "clusters")]
+    kept = pd.concat([kept, *_similarities(record, kept), *_taken(record, slot, kept)], ignore_index=True)
     return kept.assign(k=kept["sample"].map(counted.groupby(level=0).max()))
+
+
+def _taken(record: RunRecord, slot: str, scores: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    """The seconds that learning and predicting cell types took, as a score over the study."""
+    took = [step.worked_s for step in record.steps if step.do == "predict" and step.to == slot]
+    if took and not scores.empty:
+        own = scores.iloc[:1].assign(metric="seconds", sample=ALL, donor="", value=took[-1])
+        yield own.assign(low=np.nan, high=np.nan, slot=slot)
+
+
+def _similarities(record: RunRecord, scores: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    """How alike the maps of colocalisation are, as scores of their sections."""
+    for table in record.tables.values():
+        if not {"sample", "guess", "cosine", "correlation"} <= set(table) or scores.empty:
+            continue
+        first = scores.drop_duplicates("sample").set_index("sample")
+        known = table[table["sample"].isin(first.index)]
+        own = first.loc[list(known["sample"].astype(str))].reset_index()
+        for column in ("cosine", "correlation"):
+            yield own.assign(
+                metric=f"colocalisation-{column}", value=known[column].to_numpy(), low=np.nan, high=np.nan
+            )

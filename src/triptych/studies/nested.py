@@ -26,6 +26,7 @@ from triptych.studies.composite import composite
 from triptych.studies.design import Design, Nested, candidates, with_k
 from triptych.studies.execute import once, result_of, scores_of, space_of
 from triptych.studies.failures import Failures
+from triptych.studies.summary import greater_is_better
 
 Source = Callable[[tuple[str, ...]], AnnData]  # names of samples → their table
 FOLDS = ("fold", "test", "arm", "k_from", "chosen", "tuning_score", "candidates", "value")
@@ -137,13 +138,14 @@ def validate(
     frames: list[pd.DataFrame] = []
     rows: list[dict[str, Any]] = []
     noted = failures or Failures()
-    folds = list(folds_of(donors, nested.held_out))
+    units = donors if nested.by == "donor" else {name: name for name in donors}
+    folds = list(folds_of(units, nested.held_out))
     todo = [(f, a, k) for f in folds for a in recipes for k in design.k_from]
     tables = {fold.name: source(fold.tuning) for fold in folds}
     for fold, arm, k_from in track(todo, design.name, len(todo)):
         recipe, table = with_k(recipes[arm], k_from), tables[fold.name]
         with noted.caught(arm, k_from, f"fold {fold.name}"):
-            chosen = choose(recipe, table, nested, design.seeds[: nested.tuning_seeds], how=how)
+            chosen = choose(recipe, table, design, nested, how=how)
             found = [
                 scores.assign(arm=f"{arm} ({kind})", k_from=k_from, fold=fold.name)
                 for seed in design.seeds
@@ -164,20 +166,29 @@ def validate(
     return pd.concat(frames, ignore_index=True), pd.DataFrame(rows, columns=list(FOLDS))
 
 
-def choose(recipe: Recipe, table: AnnData, nested: Nested, seeds: tuple[int, ...], *, how: How) -> Chosen:
-    """The candidate of the best composite score on the tuning sections; of equal ones the first."""
+def choose(recipe: Recipe, table: AnnData, design: Design, nested: Nested, *, how: How) -> Chosen:
+    """The candidate of the best score on the tuning sections; of equal ones the first.
+
+    The score of labels is the composite, that of predicted cell types the study's metric on the tuning
+    sections that the recipe holds out in turn.
+    """
     best: Chosen | None = None
     tried = list(candidates(recipe, nested.grid))
     for settings, one in tried:
         scores = []
-        for seed in seeds:
-            _, _, copy, _ = once(one, table, seed=seed, how=how)
+        for seed in design.seeds[: nested.tuning_seeds]:
+            record, _, copy, _ = once(one, table, seed=seed, how=how)
             labels, space = result_of(one), space_of(one)
-            scores.append(composite(Study(copy), nested.composite, labels=labels, space=space)["score"])
+            if labels.startswith("obsm:"):
+                sign = 1 if greater_is_better(design.metric) else -1
+                scores.append(sign * _mean(scores_of(record, labels).assign(arm=""), design.metric))
+            else:
+                scores.append(composite(Study(copy), nested.composite, labels=labels, space=space)["score"])
         score = float(np.mean(scores))
         if np.isnan(score):
             raise DataError(
-                "The sections to choose on have no known labels.", "Name their column with --truth."
+                "The sections to choose on have no known labels (or cell types).",
+                "Name the column of the labels with --truth.",
             )
         if best is None or score > best.score:
             best = Chosen(settings, one, score, len(tried))

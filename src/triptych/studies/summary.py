@@ -17,10 +17,13 @@ from triptych.metrics import registry as metrics
 from triptych.pipeline.scoring import MEAN
 from triptych.pipeline.study import STUDY, Study
 from triptych.studies.design import Design
-from triptych.studies.execute import Executed
+from triptych.studies.execute import ALL, Executed
 from triptych.studies.resampling import OF_TABLES, block_tables, draws_of, resampled
+from triptych.studies.resampling_types import OF_SUMS, of_section
 
-ALL: Final = "(all)"  # the sample of what was scored over the study
+OF_RUNS: Final = {  # what is no metric of its own → whether more of it is better
+    "colocalisation-cosine": True, "colocalisation-correlation": True, "seconds": False,
+}  # fmt: skip
 FEWEST_DONORS: Final = 3
 Key = tuple[str, str, str]  # arm, k_from, metric
 SUMMARY: Final = (
@@ -34,7 +37,9 @@ PAIRS: Final = (
 
 def greater_is_better(metric: str) -> bool:
     """The direction of a metric; agreement with a donor or batch (``ari:donor``) is turned round."""
-    name, turned, _ = metric.partition(":")
+    name, turned, _ = metric.partition("@")[0].partition(":")
+    if name in OF_RUNS:
+        return OF_RUNS[name]
     greater: bool = metrics.make(name).greater_is_better
     return greater != bool(turned)
 
@@ -58,12 +63,16 @@ def summary(executed: Executed, *, seed: int = 0) -> pd.DataFrame:
     for (arm, k_from, metric), part in units(executed.runs).groupby(["arm", "k_from", "metric"], sort=False):
         each = part.groupby(["sample", "donor"], sort=False)["value"].mean()
         low, high, kind = _interval(each, drawn.get((str(arm), str(k_from), str(metric))), seed)
+        if not kind and len(each) == 1 and part["low"].notna().all():  # the section's own, over seeds
+            low, high, kind = float(part["low"].mean()), float(part["high"].mean()), "spatial blocks"
         by_seed = part.groupby("seed")["value"].mean()
-        samples = executed.study.samples if set(part["sample"]) == {ALL} else tuple(part["sample"].unique())
+        whole = set(part["sample"]) == {ALL}
+        donors = set(executed.study.donors.values()) if whole else set(part["donor"])
+        samples = executed.study.samples if whole else tuple(part["sample"].unique())
         rows.append({
             "arm": arm, "k_from": k_from, "metric": metric, "value": float(each.mean()), "low": low,
             "high": high, "sd_seeds": float(by_seed.std(ddof=1)) if len(by_seed) > 1 else np.nan,
-            "samples": len(samples), "donors": len({executed.study.donors.get(name, "") for name in samples}),
+            "samples": len(samples), "donors": len(donors),
             "seeds": len(by_seed), "k": float(part["k"].mean()),
             "greater_is_better": greater_is_better(str(metric)),
             "interval": kind, "protocol": part["protocol"].iloc[0],
@@ -88,6 +97,8 @@ def _by_blocks(executed: Executed, seed: int) -> dict[Key, Vector]:
     Of a metric that was scored over the study the tables of the sections are added up, of one that was scored
     section by section its values are averaged.
     """
+    if any(guess.types is not None for guess in executed.guesses):
+        return _types_by_blocks(executed, seed)
     study, runs = executed.study, units(executed.runs)
     metrics = [name for name in OF_TABLES if name in set(runs["metric"])]
     if not study.has(slots.TRUTH) or not metrics:
@@ -100,6 +111,8 @@ def _by_blocks(executed: Executed, seed: int) -> dict[Key, Vector]:
     ]
     found: dict[Key, list[Vector]] = {}
     for guess in executed.guesses if sections else []:
+        if guess.codes is None:
+            continue
         tables = _resampled(sections, draws, guess.codes.astype(np.int64))
         for name in metrics:
             of = OF_TABLES[name]
@@ -107,6 +120,35 @@ def _by_blocks(executed: Executed, seed: int) -> dict[Key, Vector]:
                 of(np.sum(tables, axis=0)) if pooled[name] else np.mean([of(one) for one in tables], axis=0)
             )
             found.setdefault((guess.arm, guess.k_from, name), []).append(value)
+    return {key: np.mean(values, axis=0) for key, values in found.items()}
+
+
+def _types_by_blocks(executed: Executed, seed: int) -> dict[Key, Vector]:
+    """Arm, k_from and metric → resampled mean over sections and seeds of predicted cell types."""
+    study = executed.study
+    found: dict[Key, list[Vector]] = {}
+    if not study.has(slots.ABUNDANCE):
+        return {}
+    truth = study.abundance(slots.ABUNDANCE, STUDY)
+    named = [name for name in OF_SUMS if name in set(executed.runs["metric"])]
+    blocks = {name: spatial_blocks(study.places(name).um) for name in study.samples}
+    draws = {
+        name: draws_of(int(one.max()) + 1, generator(seed, f"{position:x}"))
+        for position, (name, one) in enumerate(blocks.items())
+    }
+    for guess in executed.guesses:
+        if guess.types is None or guess.types.types != truth.types:
+            continue
+        for metric in named:
+            if metric == "coverage" and guess.types.low is None:
+                continue
+            each = [
+                of_section(metric, truth, guess.types, study.rows(name), blocks[name], draws[name])
+                for name in study.samples
+            ]
+            known = [one for one in each if one is not None]
+            if known:
+                found.setdefault((guess.arm, guess.k_from, metric), []).append(np.mean(known, axis=0))
     return {key: np.mean(values, axis=0) for key, values in found.items()}
 
 

@@ -37,9 +37,8 @@ class MeanRgb:
         if not (math.isfinite(self.window_um) and self.window_um > 0):
             raise ValueError(f"window_um must be positive, got {self.window_um}")
         if self.tile_px < 1 or self.window_px < 0:
-            raise ValueError(
-                f"tile_px must be positive and window_px not negative, got {self.tile_px} and {self.window_px}"
-            )
+            sides = f"{self.tile_px} and {self.window_px}"
+            raise ValueError(f"tile_px must be positive and window_px not negative, got {sides}")
 
     def load(self, device: str) -> WindowEncoder:
         """The function (b, h, w, 3) → (b, 3); it needs no device."""

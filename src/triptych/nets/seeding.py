@@ -33,19 +33,25 @@ def global_seed(seed: int) -> Iterator[None]:
 
 
 @contextmanager
-def global_torch_seed(seed: int) -> Iterator[None]:
-    """Seed torch too, on the CPU, with one thread: sums that are split over threads give other bits.
+def global_torch_seed(seed: int, device: str = "cpu") -> Iterator[None]:
+    """Seed torch too, with one thread: sums that are split over threads give other bits.
 
     Parameters
     ----------
     seed
         Below 2³².
+    device
+        As torch names it; beside the CPU, only this one is seeded.
     """
     import torch
 
-    with global_seed(seed), torch.random.fork_rng(devices=[]):
+    cards = [torch.device(device)] if device.startswith("cuda") else []
+    with global_seed(seed), torch.random.fork_rng(devices=cards):
         threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
         torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed every device
+        for card in cards:
+            with torch.cuda.device(card):
+                torch.cuda.manual_seed(seed)
         torch.set_num_threads(1)
         try:
             yield

@@ -218,13 +218,8 @@ def _made(
         record.state[unit.name] = "skipped" if unit.state == "skipped" else "made"
     record.worked_s = sum(one.seconds for one in made.values())
     record.notes += list(dict.fromkeys(note for one in made.values() for note in one.notes))
-    record.chosen = {name: dict(one.model.chosen) for name, one in made.items() if _chose(one.model)}
+    record.chosen = {name: dict(one.chosen) for name, one in made.items() if one.chosen}
     return {unit.name: made[unit.name] for unit in units}
-
-
-def _chose(model: Any) -> bool:
-    """Whether a model chose settings from the data."""
-    return bool(getattr(model, "chosen", None))
 
 
 def _cached(unit: Unit, cache: Cache | None, *, model: bool) -> Made | None:
@@ -238,7 +233,8 @@ def _cached(unit: Unit, cache: Cache | None, *, model: bool) -> Made | None:
         log.warning("the model of cache entry %s is made again: %s", unit.key[:12], error)
         return None
     about = cache.about(unit.key)
-    return Made(value, learned, tuple(about.get("notes", ())), float(about.get("seconds", 0.0)))
+    chosen = about.get("chosen", {})
+    return Made(value, learned, tuple(about.get("notes", ())), float(about.get("seconds", 0.0)), chosen)
 
 
 class _Make:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,12 +30,13 @@ from triptych.stains import registry as stains
 
 
 class Made(NamedTuple):
-    """What a task gives: a value, what was learned where that is kept, notes, and the seconds it took."""
+    """What a task gives: a value, what was learned and chosen, notes, and the seconds it took."""
 
     value: Any
     model: Any = None
     notes: tuple[str, ...] = ()
     seconds: float = 0.0
+    chosen: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,16 +189,22 @@ def notes_of(caught: list[warnings.WarningMessage]) -> tuple[str, ...]:
 
 
 def make(task: Task, cache: Cache | None) -> Made:
-    """Perform a task and keep its value at once, so that a killed run loses only what was under way."""
+    """Perform a task and keep its value at once, so that a killed run loses only what was under way.
+
+    What was learned is kept where the task says so; of a fold that is held out only what was chosen is.
+    """
     start = time.perf_counter()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", TriptychWarning)
         made = perform(task)
-    made = made._replace(notes=notes_of(caught), seconds=time.perf_counter() - start)
+    chosen = dict(getattr(made.model, "chosen", None) or {})
+    made = Made(
+        made.value, made.model if task.keep else None, notes_of(caught), time.perf_counter() - start, chosen
+    )
     if cache is not None and (not isinstance(made.value, pd.DataFrame) or keepable(made.value)):
         about = {
             "do": task.do, "use": type(task.component).__name__, "unit": task.unit, "notes": made.notes,
-            "seconds": made.seconds,
+            "seconds": made.seconds, "chosen": made.chosen,
         }  # fmt: skip
         cache.put(task.key, made.value, about, made.model)
     return made

@@ -17,6 +17,7 @@ SMALL = {
     "neighbours": 5, "hidden": (32, 32), "least_steps": 100, "steps": 200, "trees": 20,
     "crop_px": 40, "channels": (4, 4, 4), "spot_channels": (4, 4, 4), "stain_channels": (2, 4, 4),
     "least_transcripts": 1, "count": 5, "least": 2,
+    "reference_epochs": 2, "fewest_genes": 10,
 }  # fmt: skip
 
 
@@ -24,11 +25,11 @@ SMALL = {
 def small(request):
     """Build a component with small parameters, and tiny weights where it needs some."""
 
-    def build(registry, name):
-        cls = registry.find(name)
+    def build(registry, name, **more):
+        cls, wanted = registry.find(name), SMALL | more
         known = {field.name: field.default for field in fields(cls)}
         # Only values of the kind that the parameter has: a name may mean something else elsewhere.
-        params = {key: value for key, value in SMALL.items() if type(known.get(key)) is type(value)}
+        params = {key: value for key, value in wanted.items() if type(known.get(key)) is type(value)}
         if hasattr(cls, "card"):
             params["weights"] = str(request.getfixturevalue("published")(name)[1])
         return registry.make(name, params)
@@ -52,8 +53,9 @@ def declares():
         assert not {"revision", "random", "cite"} & {field.name for field in fields(cls)}
         assert cls.__doc__
         assert not cls.__doc__.startswith(cls.__name__ + "(")  # what dataclass writes when nobody did
-        for field in fields(cls):
-            assert f"{field.name}\n" in inspect.getdoc(cls), f"{field.name} is not documented"
+        told = {part for line in inspect.getdoc(cls).splitlines() for part in line.split(", ")}
+        missing = {field.name for field in fields(cls)} - told
+        assert not missing, f"{sorted(missing)} are not documented"
         assert name == name.lower()
         assert "_" not in name
         assert registry.make(name, json.loads(json.dumps(asdict(component)))) == component

@@ -15,6 +15,13 @@ OF_TYPES = {
     "types-found": (5, 1),
     "jaccard": (1, 1 / 9),
 }
+AMOUNTS = {
+    "pearson": (1, 0),
+    "pearson-observations": (1, 0),
+    "l1": (0, 1.5),
+    "rmse": (0, 2),
+    "jensen-shannon": (0, 0.5),
+}
 TRUTH = [name for name in registry if registry.find(name).against == "truth" and name not in OF_TYPES]
 
 
@@ -53,6 +60,26 @@ def test_metrics_of_types_rank_the_controls(name, rng):
     sign = 1 if metric.greater_is_better else -1
     assert sign * best > sign * middle > sign * worst
     assert metric.score(np.arange(60) % 3, constant(60)) == pytest.approx(one_cluster)
+
+
+@pytest.mark.parametrize("name", AMOUNTS)
+def test_metrics_of_abundance_rank_the_controls(name, rng):
+    """Truth, a guess near it, and a guess of other observations, by type or by observation at the level of chance."""
+    truth = rng.gamma(0.5, 2.0, (600, 8))
+    metric = registry.make(name)
+    sign = 1 if metric.greater_is_better else -1
+    guesses = oracle(truth), np.abs(truth + rng.normal(0, 0.5, truth.shape)), shuffled(truth, rng)
+    best, middle, worst = (metric.score(truth, one) for one in guesses)
+    ceiling, chance = AMOUNTS[name]
+    assert best == pytest.approx(ceiling, abs=1e-7)
+    assert sign * best > sign * middle > sign * worst
+    assert abs(worst) < 0.1 if chance == 0 else worst > 0.7 * chance
+    assert registry.find(name).against == "abundance"
+
+
+@pytest.mark.parametrize("name", [n for n in registry if registry.find(n).against == "abundance"])
+def test_every_metric_of_abundance_has_a_ceiling(name):
+    assert name in AMOUNTS
 
 
 def test_silhouette_of_the_truth_is_above_chance(rng):

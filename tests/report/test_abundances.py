@@ -135,7 +135,7 @@ def test_the_protocol_says_what_was_held_out(folds, words, predicted):
     table, record = predicted
     record = replace(record, steps=[predict(folds=folds)])
     said = text(protocol_block(gather(table, record), record))
-    assert "obsm:abundance.mlp: mlp from X_img.uni. " in said
+    assert "obsm:abundance.mlp: mlp from X_img.uni" in said
     assert words in said
     assert ("flatters" in said) == (not folds[0].startswith("donor"))
     assert (
@@ -148,11 +148,12 @@ def test_without_folds_the_protocol_is_the_steps_own(predicted):
     table, record = predicted
     step = replace(predict(folds=("study",)), protocol="<i>applied</i>", reads={"target": "obsm:abundance"})
     html = protocol_block(gather(table, record), replace(record, steps=[step]))
-    assert "mlp from windows of the slides themselves, <i>applied</i>." in text(html)
+    assert "What is predicted was <i>applied</i>." in text(html)
+    assert "mlp from windows of the slides themselves" in text(html)
     assert "&lt;i&gt;applied" in html
 
 
-def test_the_lead_sentence_tells_the_first_prediction(predicted):
+def test_the_lead_sentence_tells_the_last_prediction(predicted):
     table, record = predicted
     row = {**record.scores.iloc[0].to_dict(), "metric": "pearson", "slot": SLOT, "sample": "(mean)"}
     row |= {"value": 0.4, "low": 0.3, "high": 0.5, "protocol": "donor held out"}
@@ -223,7 +224,7 @@ def test_more_estimates_and_sections_than_are_drawn(many, sketch, monkeypatch):
     monkeypatch.setattr("triptych.report.abundances.SECTIONS", 2)
     record = replace(record, steps=steps)
     html = map_block(sketch, gather(table, record), record)
-    assert f"The first {ROWS} of {ROWS + 2} estimates are drawn." in html
+    assert f"{ROWS} of {ROWS + 2} estimates are drawn: no constant ones, and the last of the others." in html
     assert "The first 2 of 26 sections are drawn." in html
     assert len(sketch.written) == 2
 

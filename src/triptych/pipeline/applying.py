@@ -203,9 +203,17 @@ def _limits(chain: Chain, study: Study, steps: list[StepRecord]) -> list[str]:
         names = [name for name, one in known.items() if one == relation]
         if names:
             found.append(f"{words}: {listing(names)}.")
+    donors = set(chain.trained.donors.values())
+    if len(donors) < 2 and any(link.step.do == "predict" for link in chain.links):
+        found.append(
+            f"The fit knows one donor ({listing(donors)}): its intervals were measured inside it, and on "
+            "another donor they hold less often than they say."
+        )
     if any(k == "truth" for k in chain.trained.k_from.values()):
         found.append("The number of clusters was taken from the known labels of the fit's sections.")
+    got = "label" if any(link.step.do == "cluster" for link in chain.links) else "answer"
     found.append(
-        "A tissue that the fit has not seen gets the nearest label all the same: look at the distances first."
+        f"A tissue that the fit has not seen gets the nearest {got} all the same: look at the distances "
+        "first."
     )
     return list(dict.fromkeys(found))

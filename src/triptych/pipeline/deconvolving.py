@@ -5,14 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from triptych.core.abundance import Abundance, Reference
 from triptych.pipeline.study import Study
 from triptych.readers.abundances import read_abundances
 from triptych.readers.reference import read_reference
 
 
-def given_to(study: Study, step: Any, component: Any) -> Reference | Abundance:
+def given_to(study: Study, step: Any, component: Any, unit: str) -> Reference | Abundance:
     """Read what a deconvolve step names.
+
+    Returns
+    -------
+    The cells of a reference; or, of a table, a row for each observation of the unit, in their order.
 
     Raises
     ------
@@ -22,4 +28,7 @@ def given_to(study: Study, step: Any, component: Any) -> Reference | Abundance:
     if component.takes == "reference":
         return read_reference(Path(step.reference), types=step.types, batch=step.batch)
     names = study.table.obs_names.to_numpy().astype(str)
-    return read_abundances(Path(step.table), {name: names[study.rows(name)] for name in study.samples})
+    read = read_abundances(Path(step.table), {name: names[study.rows(name)] for name in study.samples})
+    values = np.empty_like(read.values)  # it comes section after section, which is not the table's order
+    values[np.concatenate([study.rows(name) for name in study.samples])] = read.values
+    return Abundance(values[study.rows(unit)], read.types)

@@ -168,7 +168,8 @@ def _unit(ledger: Ledger, recipe: Recipe, step: Any, component: Any, name: str) 
     if step.do == "cluster":
         component, note = _with_k(study, step, component, name)
         notes += [note] if note else []
-    if step.do in JUDGING and nothing_to_judge(step.do, study, reads, name):
+    there = {role: slot for role, slot in reads.items() if slot not in ledger.written}
+    if step.do in JUDGING and nothing_to_judge(step.do, study, there, name):
         return Unit(name, component, "", "skipped"), notes
     read_as = STUDY if step.do == "predict" else name
     inputs = [(role, ledger.identity(slot, read_as)) for role, slot in reads.items()]

@@ -121,6 +121,8 @@ def _asked(step: Any, component: Any) -> list[str]:
             found.append("needs labels: name them with labels.")
         if bool(step.abundances) != of_types:
             found.append("needs abundances by role." if of_types else f"{step.use} takes no abundances.")
+    if step.do == "predict" and step.over == "sample":
+        found.append("learns from some sections for others, so it is over the study. Leave over out.")
     if step.do == "predict" and bool(step.views) == (component.takes == "windows"):
         found.append(
             "takes windows of the image, no views." if step.views else "needs views: name them with views."

@@ -88,7 +88,7 @@ def gather(study: Study, step: Any, component: Any, reads: dict[str, str], unit:
     if do == "fuse":
         return {"views": _views(study, reads, unit), "places": study.places(unit)}
     if do == "deconvolve":
-        return {"counts": study.counts(unit), "given": given_to(study, step, component)}
+        return {"counts": study.counts(unit), "given": given_to(study, step, component, unit)}
     if do == "predict":
         return predicting.gathered(study, step, component, reads, unit)
     if do == "cluster":

@@ -57,10 +57,15 @@ def abundance_section(canvas: Canvas, facts: Facts, record: RunRecord) -> Html:
     ])  # fmt: skip
 
 
+def _varied(guesses: list[Estimate]) -> list[Estimate]:
+    """Without those that say the same of all observations of a section, of which a map shows nothing."""
+    return [one for one in guesses if not (one.step and one.step.use == "mean")] or guesses
+
+
 def map_block(canvas: Canvas, facts: Facts, record: RunRecord) -> Html:
     """For each section a row of maps for each estimate; empty where there is none."""
     held, guesses = targets(facts, record), predictions(facts, record)
-    shown = [*held, *guesses][:ROWS]
+    shown = [*held, *_varied(guesses)[-max(ROWS - len(held), 1) :]]
     if not shown:
         return Html("")
     types, rule = _types(shown[0])
@@ -106,7 +111,7 @@ def _tops(shown: list[Estimate], types: list[str]) -> Vector:
 def _left_out(facts: Facts, rows: int) -> list[str]:
     told = []
     if rows > ROWS:
-        told.append(f"The first {ROWS} of {rows} estimates are drawn.")
+        told.append(f"{ROWS} of {rows} estimates are drawn: no constant ones, and the last of the others.")
     if len(facts.samples.names) > SECTIONS:
         told.append(f"The first {SECTIONS} of {len(facts.samples.names)} sections are drawn.")
     if np.bincount(facts.samples.codes[facts.samples.codes >= 0], minlength=1).max() > POINTS:

@@ -30,7 +30,14 @@ def protocol_block(facts: Facts, record: RunRecord) -> Html:
     steps = predict_steps(record)
     if not steps:
         return Html("")
-    lines = [tag("li", tag("code", step.to), f": {_said(step)}") for step in steps]
+    said: dict[str, list[Html]] = {}
+    for step in steps:
+        said.setdefault(_protocol(step), []).append(tag("li", tag("code", step.to), f": {_source(step)}"))
+    told = [
+        part
+        for words, lines in said.items()
+        for part in (tag("p", words, class_="note"), tag("ul", *lines, class_="note"))
+    ]
     read = dict.fromkeys(step.reads.get("target", ABUNDANCE) for step in steps)
     words = [
         f"What is predicted, {slot}, is {origin(facts, record, slot)}, and no measurement: a prediction that "
@@ -38,19 +45,22 @@ def protocol_block(facts: Facts, record: RunRecord) -> Html:
         for slot in read
     ]
     return join([
-        tag("h3", "How cell types were predicted"), tag("ul", *lines, class_="note"),
+        tag("h3", "How cell types were predicted"), *told,
         *(tag("p", text, class_="note") for text in words),
     ])  # fmt: skip
 
 
-def _said(step: StepRecord) -> str:
-    """One predict step in a sentence or two."""
+def _source(step: StepRecord) -> str:
+    """What predicts, and from what."""
     views = [slot.partition(":")[2] for role, slot in step.reads.items() if role.startswith("views.")]
     source = ", ".join(views) if views else "windows of the slides themselves"
-    begin = f"{step.use} from {source}"
+    return f"{step.use} from {source}"
+
+
+def _protocol(step: StepRecord) -> str:
+    """What was held out of a predict step, in a sentence or two."""
     folds = [name for name in step.keys if name.startswith(tuple(HELD))]
     if not folds:
-        said = f", {step.protocol}" if step.protocol else ""
-        return f"{begin}{said}."
+        return f"What is predicted was {step.protocol or 'learned before'}."
     kind, worth = HELD[next(start for start in HELD if folds[0].startswith(start))]
-    return f"{begin}. Each {kind} in turn was held out ({count(len(folds), 'fit')}) and {worth}. {INSIDE}"
+    return f"Each {kind} in turn was held out ({count(len(folds), 'fit')}) and {worth}. {INSIDE}"

@@ -14,7 +14,17 @@ from triptych.report.labellings import crowded, labelling_block
 from triptych.report.markup import Html, join, table, tag
 from triptych.report.pictures import score_chart
 from triptych.report.results import dot
-from triptych.report.wording import CLUSTERS, DASH, heading, interval, is_control, metric_name, number, title
+from triptych.report.wording import (
+    CLUSTERS,
+    DASH,
+    digits_of,
+    heading,
+    interval,
+    is_control,
+    metric_name,
+    number,
+    title,
+)
 
 NOTE = (
     "Points are values, lines their intervals. Grey marks are controls: a bar for the predicted labels "
@@ -148,6 +158,8 @@ def _apart(rows: pd.DataFrame) -> pd.DataFrame:
 def _cell(row: object) -> Html:
     if row is None:
         return join([DASH])
-    bounds = interval(row.low, row.high)  # type: ignore[attr-defined]
-    value = tag("b", number(row.value)) if not is_control(row.slot) else join([number(row.value)])  # type: ignore[attr-defined]
+    digits = digits_of(str(row.metric))  # type: ignore[attr-defined]
+    bounds = interval(row.low, row.high, digits)  # type: ignore[attr-defined]
+    text = number(row.value, digits)  # type: ignore[attr-defined]
+    value = join([text]) if is_control(row.slot) else tag("b", text)  # type: ignore[attr-defined]
     return join([value, tag("small", f" {bounds}")]) if bounds else value

@@ -56,6 +56,9 @@ def heading(name: str, slots: Sequence[str] = ()) -> str:
     return f"{title(name)} (lower is better)" if directions == {False} else title(name)
 
 
+SMALL = frozenset({"l1", "rmse", "jensen-shannon", "interval-width"})
+
+
 def number(value: float, digits: int = 2) -> str:
     """A value with a true minus sign; a dash when there is none."""
     return DASH if np.isnan(value) else f"{round(value, digits) + 0.0:.{digits}f}".replace("-", "−")
@@ -68,11 +71,16 @@ def small(p: float) -> str:
     return "< 1e−300" if p < 1e-300 else f"{p:.2g}".replace("-", "−")
 
 
-def interval(low: float, high: float) -> str:
+def digits_of(metric: str) -> int:
+    """How many digits tell values of a metric apart: errors of proportions are small."""
+    return 3 if metric in SMALL else 2
+
+
+def interval(low: float, high: float, digits: int = 2) -> str:
     """``0.28–0.40``; empty when there is none, and with «to» when a bound is negative."""
     if np.isnan(low) or np.isnan(high):
         return ""
-    return f"{number(low)}{' to ' if low < 0 else DASH}{number(high)}"
+    return f"{number(low, digits)}{' to ' if low < 0 else DASH}{number(high, digits)}"
 
 
 def count(how_many: int, noun: str) -> str:
@@ -103,9 +111,9 @@ def summary(facts: Facts, record: RunRecord) -> str:
     """The result in one sentence or two."""
     sections = count(len(facts.samples.names), "section")
     if not facts.guesses:
-        first = next((step.to for step in record.steps if step.do == "predict"), "")
-        if first:
-            return f"Cell types of {sections}, predicted to {first}{_value(record.scores, first)}"
+        result = next((step.to for step in reversed(record.steps) if step.do == "predict"), "")
+        if result:
+            return f"Cell types of {sections}, predicted to {result}{_value(record.scores, result)}"
         return f"{count(facts.table.n_obs, 'observation')} in {sections}. The recipe predicts no domains."
     last = facts.guesses[-1]
     kinds = count(len(last.names), "domain")

@@ -45,7 +45,7 @@ class Nested(BaseModel):
     the held-out donors are judged: ``apply`` gives them to the chain fitted on the others; ``alone`` runs the
     chosen recipe on each of them by itself and ``together`` on all of a fold at once (single-donor and
     multi-donor integration), both transductive. ``held_out`` is how many donors (or, ``by: sample``, which is
-    weaker, sections) a fold holds out, ``tuning_seeds`` how many of the study's seeds each candidate is tried
+    weaker, sections; ``$by`` is a setting) a fold holds out, ``tuning_seeds`` how many of the study's seeds each candidate is tried
     with. Recipes that predict cell types are chosen by the study's metric on what they hold out themselves.
     """
 
@@ -54,7 +54,7 @@ class Nested(BaseModel):
     grid: dict[str, Annotated[tuple[Any, ...], Field(min_length=1)]] = Field(default_factory=dict)
     composite: Composite = Composite()
     test: tuple[Literal["apply", "alone", "together"], ...] = ("apply", "alone")
-    by: Literal["donor", "sample"] = "donor"
+    by: Literal["donor", "sample", "$by"] = "donor"
     held_out: int = Field(default=1, ge=1)
     tuning_seeds: int = Field(default=1, ge=1)
 
@@ -108,6 +108,11 @@ class Design(BaseModel):
 
     def _factors(self) -> list[dict[str, dict[str, Level]]]:
         return [self.factors, *(table.factors for table in self.tables.values())]
+
+    @property
+    def judged_by(self) -> str:
+        """What a nested study holds out: ``donor`` or ``sample``."""
+        return str(filled(self.nested.by, self.settings)) if self.nested else ""
 
     @property
     def other(self) -> tuple[str, tuple[str, ...]]:

@@ -142,10 +142,8 @@ def test_no_shared_gene_is_refused(name, component, spots):
     strangers = replace(reference, genes=np.char.add("ENSG", reference.genes))
     with pytest.raises(DataError, match=f"{name}: spots and reference share 0 genes") as caught:
         deconvolved(component, counts, strangers)
-    assert f"the spots have {counts.genes[0]}, " in str(caught.value)
-    assert f"the reference has {strangers.genes[0]}" in str(
-        caught.value
-    ) or f"reference {strangers.genes[0]}" in str(caught.value)
+    for genes in (counts.genes, strangers.genes):  # what either has is shown
+        assert ", ".join(genes[:3]) in str(caught.value)
 
 
 @pytest.mark.parametrize("name", REFERENCE)

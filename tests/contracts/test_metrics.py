@@ -1,7 +1,6 @@
 """Every metric: one finite float with a direction, whatever the order of rows and the names of labels.
 
-One that is ``against`` an abundance or an interval is given amounts of five types, whose order must not matter
-either.
+One that is ``against`` an abundance or an interval is given amounts of five types, in whatever order.
 """
 
 import numpy as np

@@ -64,7 +64,7 @@ def test_metrics_of_types_rank_the_controls(name, rng):
 
 @pytest.mark.parametrize("name", AMOUNTS)
 def test_metrics_of_abundance_rank_the_controls(name, rng):
-    """Truth, a guess near it, and a guess of other observations, by type or by observation at the level of chance."""
+    """Truth, a guess near it, and the truth of other observations, which is at the level of chance."""
     truth = rng.gamma(0.5, 2.0, (600, 8))
     metric = registry.make(name)
     sign = 1 if metric.greater_is_better else -1

@@ -144,7 +144,7 @@ def amounts():
     yield "one observation", truth[:1], near[:1]
     yield "one of each", truth[:1, :1], near[:1, :1]
     yield "whole numbers", np.rint(4 * truth).astype(np.int64), np.rint(4 * near).astype(np.int64)
-    yield "large", 1e9 + truth, 1e9 + near
+    yield "large", 1e6 + 1e5 * truth, 1e6 + 1e5 * near  # beyond what single precision holds
     yield "tiny", 1e-12 * truth, 1e-12 * near
 
 

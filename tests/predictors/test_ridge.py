@@ -129,7 +129,7 @@ def test_rows_of_which_nothing_is_known_are_guessed_and_not_learned_from():
     target.values[::3] = np.nan
     rows = np.flatnonzero(np.arange(150) % 3)
     value, model = fit(Ridge(alphas=(5.0,)), views, target, places, groups)
-    x = scaled(views, places).value.astype(float)
+    x = scaled(*taken(views, places, rows)).model.apply(views, places).astype(float)
     theirs = Theirs(5.0).fit(x[rows], target.values[rows])
     assert model.rows == 100
     assert np.allclose(value.values, np.clip(theirs.predict(x), 0, None), atol=1e-8)

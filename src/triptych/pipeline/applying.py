@@ -30,7 +30,7 @@ from triptych.pipeline.scored import K_WORDS, score_rows, together
 from triptych.pipeline.steps import Step
 from triptych.pipeline.study import STUDY, Study
 from triptych.pipeline.wiring import reads_of
-from triptych.pipeline.work import Task, gather, notes_of, perform
+from triptych.pipeline.work import Task, gather, gathered, make, notes_of, perform
 
 LEAST_SHARED = 0.5  # share of the fit's genes that a matrix of counts must hold
 
@@ -169,10 +169,10 @@ def _judged(
             if nothing_to_judge(step.do, study, reads, unit):
                 continue
             key = identity.of_json([index, step.use, unit])
-            task = Task(
-                step.do, component, gather(study, step, component, reads, unit), chain.recipe.seed, key, unit
-            )
-            values[unit] = perform(task).value
+            inputs, notes = gathered(study, step, component, reads, unit)
+            made = make(Task(step.do, component, inputs, chain.recipe.seed, key, unit, notes=notes), None)
+            values[unit] = made.value
+            steps[-1].notes += [note for note in made.notes if note not in steps[-1].notes]
         if not values:
             continue
         if step.do == "analyse":

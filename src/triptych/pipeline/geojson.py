@@ -67,7 +67,7 @@ def write_geojson(
     types = [str(name) for name in values[0].columns]
     palette = {name: (colours or {}).get(name, hue) for name, hue in _hues(types).items()}
     xy = np.asarray(table.obsm["spatial"], float)[rows]
-    side = _side_px(table, rows, xy)
+    side = side_px(table, rows, xy)
     names = [*types, *(f"{name} {end}" for end, _ in zip(ENDS, values[1:], strict=False) for name in types)]
     with path.open("w", encoding="utf-8") as file:
         file.write('{"type": "FeatureCollection", "features": [')
@@ -138,7 +138,18 @@ def _frames(table: AnnData, slot: str) -> list[pd.DataFrame]:
     return found
 
 
-def _side_px(table: AnnData, rows: NDArray[np.intp], xy: Matrix) -> float:
+def side_px(table: AnnData, rows: NDArray[np.intp], xy: Matrix) -> float:
+    """How wide the squares of a section are.
+
+    Parameters
+    ----------
+    table
+        A study.
+    rows
+        Of the section.
+    xy
+        Centres of these in pixels, shape (n, 2).
+    """
     about = table.uns[slots.UNS]["samples"].loc[str(table.obs["sample"].iloc[rows[0]])]
     side = float(about["pitch_um"]) / float(about["mpp"])
     if np.isfinite(side):

@@ -28,7 +28,7 @@ from triptych.pipeline.record import RunRecord, Shown, StepRecord
 from triptych.pipeline.scored import K_WORDS, score_rows, together
 from triptych.pipeline.study import STUDY, Study
 from triptych.pipeline.windowing import loaded
-from triptych.pipeline.work import Made, Task, gather, make
+from triptych.pipeline.work import Made, Task, gathered, make
 
 log = logging.getLogger(__name__)
 
@@ -178,9 +178,12 @@ def _run_step(
 def _written(planned: PlannedStep, study: Study, made: dict[str, Made]) -> dict[str, Any]:
     """Unit → value; what was predicted of each fold, by models that never saw it, is put together."""
     values = {unit: one.value for unit, one in made.items()}
-    if planned.step.do != "predict":
+    if planned.step.do == "predict":
+        folds = folding.folds_of(study, planned.step.held_out)
+    elif planned.step.do == "deconvolve" and planned.over == "sample":
+        folds = {name: study.rows(name) for name in values}
+    else:
         return values
-    folds = folding.folds_of(study, planned.step.held_out)
     return {STUDY: folding.together(len(study.rows(STUDY)), folds, values)}
 
 
@@ -203,15 +206,7 @@ def _made(
     }
     made = {name: one for name, one in cached.items() if one is not None}
     todo = [unit for unit in units if unit.name not in made]
-    tasks = [
-        Task(
-            do=planned.step.do, component=unit.component, seed=seed, key=unit.key, unit=unit.name,
-            inputs=gather(study, planned.step, unit.component, planned.reads, unit.name),
-            keep=planned.fits(unit.name),
-            learned=models.given(planned, unit.name),
-        )
-        for unit in todo
-    ]  # fmt: skip
+    tasks = [_task(planned, unit, study, models, seed) for unit in todo]
     done = executor.map(_Make(cache), tasks) if len(tasks) > 1 else [make(task, cache) for task in tasks]
     for unit, one in zip(todo, done, strict=True):
         made[unit.name] = one
@@ -220,6 +215,15 @@ def _made(
     record.notes += list(dict.fromkeys(note for one in made.values() for note in one.notes))
     record.chosen = {name: dict(one.chosen) for name, one in made.items() if one.chosen}
     return {unit.name: made[unit.name] for unit in units}
+
+
+def _task(planned: PlannedStep, unit: Unit, study: Study, models: Learned, seed: int) -> Task:
+    """What is to be computed of a unit."""
+    inputs, notes = gathered(study, planned.step, unit.component, planned.reads, unit.name)
+    return Task(
+        do=planned.step.do, component=unit.component, inputs=inputs, seed=seed, key=unit.key, unit=unit.name,
+        keep=planned.fits(unit.name), learned=models.given(planned, unit.name), notes=notes,
+    )  # fmt: skip
 
 
 def _cached(unit: Unit, cache: Cache | None, *, model: bool) -> Made | None:

@@ -8,6 +8,7 @@ from typing import Any
 from triptych.core import slots
 from triptych.core.checks import Faults, nearest
 from triptych.core.errors import RecipeError
+from triptych.core.slots import Slot
 from triptych.pipeline.recipe import Recipe
 from triptych.pipeline.rooms import BY_VERB
 from triptych.pipeline.steps import BaseStep
@@ -91,7 +92,8 @@ def check(recipe: Recipe, held: Callable[[str], bool] | None = None) -> None:
                 continue
             hint = nearest(slot, written) if written else ""
             faults.add(f"step {number} ({step.do}) reads {slot} ({role}), which nothing has written. {hint}")
-        faults.found += [f"step {number} ({step.do}) {fault}" for fault in _asked(step, component)]
+        asked = [*_asked(step, component), *_misplaced(step, component)]
+        faults.found += [f"step {number} ({step.do}) {fault}" for fault in asked]
         if step.do == "deconvolve" and held is not None and not getattr(step, component.takes):
             faults.add(f"step {number} (deconvolve) {_unnamed(component)}")
         if step.do == "cluster":
@@ -123,10 +125,29 @@ def _asked(step: Any, component: Any) -> list[str]:
             found.append("needs abundances by role." if of_types else f"{step.use} takes no abundances.")
     if step.do == "predict" and step.over == "sample":
         found.append("learns from some sections for others, so it is over the study. Leave over out.")
+    if step.do == "predict" and step.to == step.target:
+        found.append(f"would write over {step.target}, which it learns from. Name another slot with to.")
     if step.do == "predict" and bool(step.views) == (component.takes == "windows"):
         found.append(
             "takes windows of the image, no views." if step.views else "needs views: name them with views."
         )
+    return found
+
+
+def _misplaced(step: Any, component: Any) -> list[str]:
+    """Labels where cell types are judged or learned from, and the other way round."""
+    of_types = step.do == "score" and component.against in OF_ABUNDANCE
+    found = [f"{step.use} takes no space. Leave x out."] if of_types and step.x else []
+    for role, slot in reads_of(step, component).items():
+        judged = step.do == "score" and role in {"guess", "truth"}
+        if role == "target" or role.startswith("abundances.") or (judged and of_types):
+            wanted, words = "obsm", "cell types, a frame in obsm"
+        elif role == "labels" or judged:
+            wanted, words = "obs", "labels, a column of obs"
+        else:
+            continue
+        if Slot.parse(slot).container != wanted:
+            found.append(f"reads {slot} as {role}, which must be {words}.")
     return found
 
 

@@ -62,6 +62,8 @@ class Task:
     learned
         What earlier steps learned that a clusterer is given: ``encoder``, a model, and ``tuned``, a model for
         each role.
+    notes
+        What the user should know of the inputs.
     """
 
     do: str
@@ -72,6 +74,17 @@ class Task:
     unit: str
     keep: bool = False
     learned: dict[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+def gathered(
+    study: Study, step: Any, component: Any, reads: dict[str, str], unit: str
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """What `gather` takes, and what triptych warned of as it did."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", TriptychWarning)
+        inputs = gather(study, step, component, reads, unit)
+    return inputs, notes_of(caught)
 
 
 def gather(study: Study, step: Any, component: Any, reads: dict[str, str], unit: str) -> dict[str, Any]:
@@ -198,9 +211,8 @@ def make(task: Task, cache: Cache | None) -> Made:
         warnings.simplefilter("always", TriptychWarning)
         made = perform(task)
     chosen = dict(getattr(made.model, "chosen", None) or {})
-    made = Made(
-        made.value, made.model if task.keep else None, notes_of(caught), time.perf_counter() - start, chosen
-    )
+    notes, model = (*task.notes, *notes_of(caught)), made.model if task.keep else None
+    made = Made(made.value, model, notes, time.perf_counter() - start, chosen)
     if cache is not None and (not isinstance(made.value, pd.DataFrame) or keepable(made.value)):
         about = {
             "do": task.do, "use": type(task.component).__name__, "unit": task.unit, "notes": made.notes,

@@ -174,7 +174,8 @@ class Knn:
         with one_thread():
             floor = _floor(y)
             k, margin = self._chosen(split, y, folds)
-            x, scale = scaled(views, places, scale=self.scale, clip=self.clip)
+            scale = scaled(*taken(views, places, rows), scale=self.scale, clip=self.clip).model
+            x = scale.apply(views, places)
             centre, loadings = _components(x[rows], y, self.components)
             model = FittedKnn(
                 **vars(scale), centre=centre, loadings=loadings, codes=_codes(x[rows], centre, loadings),

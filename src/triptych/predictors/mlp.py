@@ -155,7 +155,8 @@ class Mlp:
         y = np.asarray(target.values[rows], np.float64)
         folds = inner_folds(groups[rows], taken({}, places, rows)[1], most=min(5, max(2, self.members)))
         with threads_for(len(rows)):
-            x, scale = scaled(views, places, scale=self.scale, clip=self.clip)
+            scale = scaled(*taken(views, places, rows), scale=self.scale, clip=self.clip).model
+            x = scale.apply(views, places)
             trained, unseen = self._trained(x[rows], y, folds, seed_from(rng))
             model = self._model(scale, trained, unseen, target.types)
             return Fit(model.guess(x), model)

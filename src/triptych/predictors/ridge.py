@@ -99,7 +99,8 @@ class Ridge:
 
         with threads_for(len(rows)):
             alpha, margin = self._chosen(split, y, folds)
-            x, scale = scaled(views, places, scale=self.scale, clip=self.clip)
+            scale = scaled(*taken(views, places, rows), scale=self.scale, clip=self.clip).model
+            x = scale.apply(views, places)
             found = spectrum(x[rows], y)
             model = FittedRidge(
                 **vars(scale), coefficients=found.coefficients(alpha), centre=found.centre,

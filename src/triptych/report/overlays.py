@@ -10,8 +10,8 @@ import numpy as np
 from anndata import AnnData
 from matplotlib.figure import Figure
 
-from triptych.core.slots import UNS, Slot
-from triptych.pipeline.geojson import write_abundance, write_geojson
+from triptych.core.slots import Slot
+from triptych.pipeline.geojson import side_px, write_abundance, write_geojson
 from triptych.pipeline.record import RunRecord
 from triptych.plots.overlay import Ground, dominant, overlay
 from triptych.plots.palette import PALETTE
@@ -49,10 +49,20 @@ def write_slides(table: AnnData, record: RunRecord, folder: Path) -> None:
     colours = {name: _rgb(PALETTE[i % len(PALETTE)]) for i, name in enumerate(types)}
     write_abundance(place / "abundance.csv", table, slot)
     facts = gather(table, record)
-    for sample in table.uns[UNS]["samples"].index.astype(str):
-        name = "".join(c if c.isalnum() or c in "-_." else "_" for c in sample).lstrip(".") or "slide"
+    taken: set[str] = set()
+    for sample in dict.fromkeys(table.obs["sample"].astype(str)):
+        name = _file_name(sample, taken)
         write_geojson(place / f"{name}.geojson", table, slot, sample=sample, colours=colours)
         _picture(facts, sample, slot, place / f"{name}.png")
+
+
+def _file_name(sample: str, taken: set[str]) -> str:
+    """A name that leads out of no folder, and that no other slide has; it is then taken."""
+    name = "".join(c if c.isalnum() or c in "-_." else "_" for c in sample).lstrip(".") or "slide"
+    while name.casefold() in taken:
+        name += "_"
+    taken.add(name.casefold())
+    return name
 
 
 def _rgb(colour: str) -> tuple[int, int, int]:
@@ -66,8 +76,8 @@ def _picture(facts: Facts, sample: str, slot: str, path: Path) -> None:
     rows = np.flatnonzero(table.obs["sample"].astype(str) == sample)
     frame = table.obsm[Slot.parse(slot).key].iloc[rows]
     values, xy = frame.to_numpy(float), np.asarray(table.obsm["spatial"], float)[rows]
-    about = table.uns[UNS]["samples"].loc[sample]
-    side = float(about["pitch_um"]) / float(about["mpp"])
+    mpp = float(facts.about(sample, "mpp"))
+    side = side_px(table, rows, xy)
     window = Window.around(xy, pad=side / 2)
     try:
         ground = thumbnail(facts, sample, window)
@@ -75,7 +85,7 @@ def _picture(facts: Facts, sample: str, slot: str, path: Path) -> None:
         return
     if ground is None:
         return
-    slide = Ground(ground.pixels, ground.extent, float(about["mpp"]), window)
+    slide = Ground(ground.pixels, ground.extent, mpp if np.isfinite(mpp) else None, window)
     most = np.argsort(-np.nan_to_num(values).mean(axis=0), kind="stable")[:MAPS]
     panels = 1 + len(most)
     figure = Figure(figsize=(INCHES * min(panels, 3), INCHES * -(-panels // 3)), layout="constrained")

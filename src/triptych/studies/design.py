@@ -45,8 +45,9 @@ class Nested(BaseModel):
     the held-out donors are judged: ``apply`` gives them to the chain fitted on the others; ``alone`` runs the
     chosen recipe on each of them by itself and ``together`` on all of a fold at once (single-donor and
     multi-donor integration), both transductive. ``held_out`` is how many donors (or, ``by: sample``, which is
-    weaker, sections; ``$by`` is a setting) a fold holds out, ``tuning_seeds`` how many of the study's seeds each candidate is tried
-    with. Recipes that predict cell types are chosen by the study's metric on what they hold out themselves.
+    weaker, sections; ``$by`` is a setting) a fold holds out, ``tuning_seeds`` how many of the study's seeds
+    each candidate is tried with. Recipes that predict cell types are chosen by the study's metric on what
+    they hold out themselves.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -13,7 +13,7 @@ from triptych.metrics import registry as metrics
 from triptych.pipeline.each import patterns
 from triptych.pipeline.recipe import Recipe
 from triptych.studies.design import Design, candidates
-from triptych.studies.execute import result_of
+from triptych.studies.execute import result_of, target_of
 from triptych.studies.summary import OF_RUNS
 
 
@@ -57,7 +57,7 @@ def check(design: Design, recipes: Mapping[str, Recipe]) -> None:
 
 def _check_tables(design: Design, recipes: Mapping[str, Recipe], faults: Faults) -> None:
     """Every metric of a table exists, and a step scores it."""
-    scored = {_called(s) for recipe in recipes.values() for s in recipe.steps if s.do == "score"}
+    scored = {_called(s, recipe) for recipe in recipes.values() for s in recipe.steps if s.do == "score"}
     for name, table in design.tables.items():
         for metric in table.metrics:
             if metric.partition("@")[0] in OF_RUNS:
@@ -73,9 +73,9 @@ def _check_tables(design: Design, recipes: Mapping[str, Recipe], faults: Faults)
                 )
 
 
-def _called(step: Any) -> str:
+def _called(step: Any, recipe: Recipe) -> str:
     """The name of the metric that a score step gives."""
-    plain = step.x or step.truth in {slots.TRUTH, slots.ABUNDANCE}
+    plain = step.x or step.truth in {slots.TRUTH, slots.ABUNDANCE, target_of(recipe.steps, step.guess)}
     return str(step.use) if plain else f"{step.use}:{Slot.parse(step.truth).key}"
 
 

@@ -6,10 +6,10 @@ common is computed once.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
-from dataclasses import dataclass, field
-from typing import Final
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -19,6 +19,7 @@ from triptych.core import slots
 from triptych.core.abundance import Abundance
 from triptych.core.progress import track
 from triptych.core.protocols import Codes
+from triptych.core.slots import Slot
 from triptych.pipeline import applying
 from triptych.pipeline import run as runner
 from triptych.pipeline.chain import Chain
@@ -50,6 +51,8 @@ class Guess:
         Cluster of each observation, shape (n,); None where cell types were predicted.
     types
         These.
+    target
+        Slot of the cell types that these were learned from.
     """
 
     arm: str
@@ -57,6 +60,7 @@ class Guess:
     seed: int
     codes: Codes | None = None
     types: Abundance | None = None
+    target: str = slots.ABUNDANCE
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,6 +89,20 @@ def result_of(recipe: Recipe) -> str:
     """The slot of the labels, or of the predicted cell types, that a recipe writes last: its result."""
     written = [step.writes for step in recipe.steps if step.do in {"cluster", "refine", "predict"}]
     return written[-1] if written else ""
+
+
+def target_of(steps: Iterable[Any], slot: str) -> str:
+    """The slot of the cell types that those of a slot were learned from; of labels, empty.
+
+    Parameters
+    ----------
+    steps
+        Of a recipe, or as they ran.
+    slot
+        That was predicted.
+    """
+    found = [step.reads["target"] for step in steps if step.do == "predict" and step.to == slot]
+    return found[-1] if found else ""
 
 
 def space_of(recipe: Recipe) -> str:
@@ -192,7 +210,8 @@ def execute(
                 there = scores_of(applying.apply(chain, shallow(other)), slot)
                 found.append(there.assign(metric=there["metric"] + ELSEWHERE, seed=seed))
             frames += [one.assign(arm=arm, k_from=k_from, seconds=seconds) for one in found]
-            guesses.append(_guess(Study(copy), slot, arm, k_from, seed))
+            one = Guess(arm, k_from, seed)
+            guesses.append(_with_result(one, Study(copy), slot, target_of(recipe.steps, slot)))
             warnings += [warning for warning in record.warnings if warning not in warnings]
     if not frames:
         failures.raise_first()
@@ -200,11 +219,11 @@ def execute(
     return Executed(runs, guesses, Study(table), [*failures.notes(), *warnings])
 
 
-def _guess(study: Study, slot: str, arm: str, k_from: str, seed: int) -> Guess:
-    """The result of a run."""
-    if slot.startswith("obsm:"):
-        return Guess(arm, k_from, seed, types=study.abundance(slot, STUDY))
-    return Guess(arm, k_from, seed, study.codes(slot, STUDY)[0].astype(np.int16))
+def _with_result(guess: Guess, study: Study, slot: str, target: str) -> Guess:
+    """What a run ended with."""
+    if target:
+        return replace(guess, types=study.abundance(slot, STUDY), target=target)
+    return replace(guess, codes=study.codes(slot, STUDY)[0].astype(np.int16))
 
 
 def _runs(design: Design, recipes: Mapping[str, Recipe]) -> Iterator[tuple[str, str, int]]:
@@ -218,30 +237,45 @@ def _runs(design: Design, recipes: Mapping[str, Recipe]) -> Iterator[tuple[str, 
 
 
 def scores_of(record: RunRecord, slot: str) -> pd.DataFrame:
-    """Scores of a run's result and of what came with the data, and controls; ``k`` counts its clusters."""
+    """Scores of a run's result and of what came with the data, and controls; ``k`` counts its clusters.
+
+    A score against what the result was learned from bears the plain name of its metric.
+    """
     scores = record.scores
     mine = scores["slot"].isin([slot, *slots.OF_DATA]) | scores["slot"].astype(str).str.startswith("control:")
     counted = scores[(scores["metric"] == "clusters") & (scores["slot"] == slot)].set_index("sample")["value"]
     kept = scores[mine & (scores["metric"] != "clusters")]
-    kept = pd.concat([kept, *_similarities(record, kept), *_taken(record, slot, kept)], ignore_index=True)
+    target = target_of(record.steps, slot)
+    if target:
+        kept = kept.assign(metric=kept["metric"].astype(str).str.removesuffix(f":{Slot.parse(target).key}"))
+    kept = pd.concat(
+        [kept, *_similarities(record, slot, kept), *_taken(record, slot, kept)], ignore_index=True
+    )
     return kept.assign(k=kept["sample"].map(counted.groupby(level=0).max()))
 
 
 def _taken(record: RunRecord, slot: str, scores: pd.DataFrame) -> Iterator[pd.DataFrame]:
     """The seconds that learning and predicting cell types took, as a score over the study."""
     took = [step.worked_s for step in record.steps if step.do == "predict" and step.to == slot]
-    if took and not scores.empty:
+    if took and took[-1] > 0 and not scores.empty:  # applying learns nothing
         own = scores.iloc[:1].assign(metric="seconds", sample=ALL, donor="", value=took[-1])
         yield own.assign(low=np.nan, high=np.nan, slot=slot)
 
 
-def _similarities(record: RunRecord, scores: pd.DataFrame) -> Iterator[pd.DataFrame]:
+def _similarities(record: RunRecord, slot: str, scores: pd.DataFrame) -> Iterator[pd.DataFrame]:
     """How alike the maps of colocalisation are, as scores of their sections."""
+    own_roles = {
+        role.partition(".")[2]
+        for step in record.steps
+        if step.use == SIMILARITY
+        for role, read in step.reads.items()
+        if role.startswith("abundances.") and read == slot
+    }
     for table in record.tables.values():
         if not {"sample", "guess", "cosine", "correlation"} <= set(table) or scores.empty:
             continue
         first = scores.drop_duplicates("sample").set_index("sample")
-        known = table[table["sample"].isin(first.index)]
+        known = table[table["sample"].isin(first.index) & table["guess"].isin(own_roles)]
         own = first.loc[list(known["sample"].astype(str))].reset_index()
         for column in ("cosine", "correlation"):
             yield own.assign(

@@ -40,8 +40,9 @@ def greater_is_better(metric: str) -> bool:
     name, turned, _ = metric.partition("@")[0].partition(":")
     if name in OF_RUNS:
         return OF_RUNS[name]
-    greater: bool = metrics.make(name).greater_is_better
-    return greater != bool(turned)
+    made = metrics.make(name)
+    greater: bool = made.greater_is_better
+    return greater != (bool(turned) and made.against == "truth")
 
 
 def units(runs: pd.DataFrame) -> pd.DataFrame:
@@ -127,9 +128,6 @@ def _types_by_blocks(executed: Executed, seed: int) -> dict[Key, Vector]:
     """Arm, k_from and metric → resampled mean over sections and seeds of predicted cell types."""
     study = executed.study
     found: dict[Key, list[Vector]] = {}
-    if not study.has(slots.ABUNDANCE):
-        return {}
-    truth = study.abundance(slots.ABUNDANCE, STUDY)
     named = [name for name in OF_SUMS if name in set(executed.runs["metric"])]
     blocks = {name: spatial_blocks(study.places(name).um) for name in study.samples}
     draws = {
@@ -137,7 +135,10 @@ def _types_by_blocks(executed: Executed, seed: int) -> dict[Key, Vector]:
         for position, (name, one) in enumerate(blocks.items())
     }
     for guess in executed.guesses:
-        if guess.types is None or guess.types.types != truth.types:
+        if guess.types is None or not study.has(guess.target):
+            continue
+        truth = study.abundance(guess.target, STUDY)
+        if guess.types.types != truth.types:
             continue
         for metric in named:
             if metric == "coverage" and guess.types.low is None:

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from triptych.core.errors import DataError
-from triptych.core.protocols import Indices, Matrix, Pixels
+from triptych.core.protocols import Indices, Matrix, Pixels, Vector
 from triptych.tiles.ahead import ahead
 from triptych.tiles.mosaic import kept_chunks
 from triptych.tiles.slide import Slide
@@ -53,9 +53,9 @@ def stream(
 ) -> Iterator[tuple[Indices, Pixels]]:
     """Yield windows in the order in which they lie on the slide.
 
-    The origin of a window is rounded to a whole pixel, its side is not. Where it is reduced, each
-    pixel is a weighted mean of all that it covers (bilinear with antialiasing); where it is reduced by 2 or
-    more, it is read from the coarsest level of the slide that is still as fine as what is given.
+    The origin of a window is rounded to a whole pixel of the slide, its side is not. Where it is reduced,
+    each pixel is a weighted mean of all that it covers (bilinear with antialiasing); where it is reduced by
+    2 or more, it is read from the coarsest level of the slide that is still as fine as what is given.
 
     Windows are sorted by chunk row, then by x, within columns of the slide so narrow that the chunks of two
     of their rows (of more, where windows are taller than chunks) are kept. So every chunk is
@@ -88,13 +88,22 @@ def stream(
     centres = windows.centres_px * slide.scale
     _check_touching(slide, _origins(centres, side), side)
     level = slide.level(side / windows.out_px)
-    ratio = np.divide(level.shape_px, slide.shape_px)[::-1]  # of x and y; both 1 on the slide itself
+    ratio = _ratio(slide, level)
+    places: Matrix = _origins(centres, side) * ratio
     side = float(side * ratio.mean())
     if side > LARGEST_PX:
         raise DataError(
             f"A window is {side:.0f} px wide; at most {LARGEST_PX} are read.", "Check the scale of the image."
         )
-    yield from ahead(_batches(level, _origins(centres * ratio, side), side, windows.out_px, batch), depth)
+    yield from ahead(_batches(level, places, side, windows.out_px, batch), depth)
+
+
+def _ratio(slide: Slide, level: Slide) -> Vector:
+    """Pixels of a level per pixel of the slide, along x and y; whole factors where a border was cut."""
+    shapes = np.array([level.shape_px, slide.shape_px], np.float64)[:, ::-1]
+    factor = np.round(shapes[1] / shapes[0])
+    whole = np.abs(shapes[1] / factor - shapes[0]) <= 1
+    return np.asarray(np.where(whole, 1 / factor, shapes[0] / shapes[1]))
 
 
 def _origins(centres: Matrix, side: float) -> Indices:
@@ -115,9 +124,11 @@ def _check_touching(slide: Slide, origins: Indices, side: float) -> None:
 
 
 def _batches(
-    slide: Slide, origins: Indices, side: float, out_px: int, batch: int
+    slide: Slide, places: Matrix, side: float, out_px: int, batch: int
 ) -> Iterator[tuple[Indices, Pixels]]:
-    whole = max(1, int(np.ceil(side)))
+    origins = np.floor(places).astype(np.int64)
+    parts = places - origins  # of a pixel of a coarser level; 0 on the slide itself
+    whole = max(1, int(np.ceil(side + parts.max(initial=0))))
     enlarge = whole == side < out_px
     crop_px = (
         whole if enlarge else out_px
@@ -126,14 +137,16 @@ def _batches(
     for start in range(0, len(order), batch):
         indices = order[start : start + batch]
         pixels = np.empty((len(indices), crop_px, crop_px, 3), np.uint8)
-        for one, (x0, y0) in zip(pixels, origins[indices].tolist(), strict=True):
+        for one, (x0, y0), part in zip(pixels, origins[indices].tolist(), parts[indices], strict=True):
             crop = slide.read(x0, y0, whole, whole)
-            one[:] = crop if whole == crop_px == side else _resized(crop, side, crop_px)
+            one[:] = crop if whole == crop_px == side else _resized(crop, part, side, crop_px)
         yield indices, _enlarged(pixels, out_px) if enlarge else pixels
 
 
-def _resized(pixels: Pixels, side: float, out_px: int) -> Pixels:
-    size, box = (out_px, out_px), (0.0, 0.0, side, side)
+def _resized(pixels: Pixels, part: Vector, side: float, out_px: int) -> Pixels:
+    """A square of the pixels that begins ``part`` of a pixel, x and y, after their first."""
+    left, top = (float(one) for one in part)
+    size, box = (out_px, out_px), (left, top, left + side, top + side)
     return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BILINEAR, box))
 
 

@@ -85,7 +85,8 @@ class SpatialTranscriptomics:
         obsm: dict[str, Any] = {"spatial": px, "spatial_um": um}
         shares = find(path / "proportions" / self.proportions, name)
         if shares is not None:
-            obsm["abundance"] = _by_spot(read_frame(shares), shares).reindex(obs.index).astype(float)
+            known = _by_spot(read_frame(shares), shares).rename(columns=str.strip)
+            obsm["abundance"] = known.reindex(obs.index).astype(float)
         about = About(
             donor=_donor(name),
             image=_image(path / "images", name),

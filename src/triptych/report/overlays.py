@@ -76,7 +76,7 @@ def _picture(facts: Facts, sample: str, slot: str, path: Path) -> None:
     rows = np.flatnonzero(table.obs["sample"].astype(str) == sample)
     frame = table.obsm[Slot.parse(slot).key].iloc[rows]
     values, xy = frame.to_numpy(float), np.asarray(table.obsm["spatial"], float)[rows]
-    mpp = float(facts.about(sample, "mpp"))
+    mpp = facts.about(sample, "mpp")
     side = side_px(table, rows, xy)
     window = Window.around(xy, pad=side / 2)
     try:
@@ -85,7 +85,7 @@ def _picture(facts: Facts, sample: str, slot: str, path: Path) -> None:
         return
     if ground is None:
         return
-    slide = Ground(ground.pixels, ground.extent, mpp if np.isfinite(mpp) else None, window)
+    slide = Ground(ground.pixels, ground.extent, mpp and float(mpp), window)
     most = np.argsort(-np.nan_to_num(values).mean(axis=0), kind="stable")[:MAPS]
     panels = 1 + len(most)
     figure = Figure(figsize=(INCHES * min(panels, 3), INCHES * -(-panels // 3)), layout="constrained")

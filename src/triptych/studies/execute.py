@@ -165,6 +165,19 @@ def once(
     return record, chain, copy, worked_s
 
 
+def with_types(recipe: Recipe, table: AnnData, *, seed: int, how: How) -> AnnData:
+    """A copy of a table whose cell types were made as the recipe makes those that it learns from.
+
+    A fitted chain makes none; where it is judged, they are needed.
+    """
+    copy = shallow(table)
+    making = tuple(step for step in pruned(recipe).steps if step.do == "deconvolve")
+    if making:
+        alone = recipe.model_copy(update={"steps": making, "seed": seed})
+        runner.run(alone, copy, cache=how.cache, executor=how.executor)
+    return copy
+
+
 def execute(
     design: Design,
     recipes: Mapping[str, Recipe],
@@ -207,7 +220,7 @@ def execute(
             slot = result_of(recipe)
             found = [scores_of(record, slot)]
             if other is not None:
-                there = scores_of(applying.apply(chain, shallow(other)), slot)
+                there = scores_of(applying.apply(chain, with_types(recipe, other, seed=seed, how=how)), slot)
                 found.append(there.assign(metric=there["metric"] + ELSEWHERE, seed=seed))
             frames += [one.assign(arm=arm, k_from=k_from, seconds=seconds) for one in found]
             one = Guess(arm, k_from, seed)

@@ -24,7 +24,7 @@ from triptych.pipeline.study import Study
 from triptych.runs import How
 from triptych.studies.composite import composite
 from triptych.studies.design import Design, Nested, candidates, with_k
-from triptych.studies.execute import once, result_of, scores_of, space_of
+from triptych.studies.execute import once, result_of, scores_of, space_of, with_types
 from triptych.studies.failures import Failures
 from triptych.studies.summary import greater_is_better
 
@@ -205,7 +205,7 @@ def judged(
     if "apply" in nested.test:
         _, chain, _, seconds = once(recipe, table, seed=seed, how=how)
         for names in fold.test.values():
-            record = applying.apply(chain, source(names))
+            record = applying.apply(chain, with_types(recipe, source(names), seed=seed, how=how))
             yield "applied", scores_of(record, slot).assign(seconds=seconds)
     groups = list(fold.test.values()) if "alone" in nested.test else []
     groups += [tuple(s for names in fold.test.values() for s in names)] if "together" in nested.test else []

@@ -1,4 +1,4 @@
-"""Cell types from a reference or a table, row by row where they belong; and what is learned from them applies."""
+"""Cell types from a reference or a table, row by row where they belong; what is learned from them applies."""
 
 import numpy as np
 import pandas as pd
@@ -17,15 +17,15 @@ from triptych.pipeline.study import Study
 
 from .test_folding import TYPES, abundant, scattered
 
-NNLS = '  - {{do: deconvolve, use: nnls, reference: "{path}", to: "obsm:abundance"{more}}}\n'
-TABLE = '  - {{do: deconvolve, use: precomputed, table: "{path}", to: "obsm:abundance"{more}}}\n'
+NNLS = '  - {do: deconvolve, use: nnls, reference: "PATH", to: "obsm:abundance"MORE}\n'
+TABLE = '  - {do: deconvolve, use: precomputed, table: "PATH", to: "obsm:abundance"MORE}\n'
 RIDGE = '  - {do: predict, use: ridge, views: {img: "obsm:X_given"}, to: "obsm:abundance.hat"}\n'
 SCORE = '  - {do: score, use: pearson, guess: "obsm:abundance.hat"}\n'
 
 
 def recipe(steps, path="", more=""):
-    return parse(f"name: small\nseed: 3\nsteps:\n{steps.replace('{path}', str(path)).replace('{more}', more)}"
-                 .replace("{{", "{").replace("}}", "}"), "small")  # fmt: skip
+    steps = steps.replace("PATH", str(path)).replace("MORE", more)
+    return parse(f"name: small\nseed: 3\nsteps:\n{steps}", "small")
 
 
 @pytest.fixture
@@ -75,11 +75,11 @@ def test_a_reference_tells_the_types_of_every_spot(study, reference, over):
 def test_columns_of_the_reference_are_named_by_the_step(study, reference):
     path, profiles = reference
     table = mixed(study, profiles)
-    steps = NNLS.replace(', to:', ', types: fine, with: {detected: 0}, to:')
+    steps = NNLS.replace(", to:", ", types: fine, with: {detected: 0}, to:")
     run(recipe(steps, path), table)
     assert list(table.obsm["abundance"].columns) == ["u", "v"]
     with pytest.raises(DataError, match="fin"):
-        run(recipe(NNLS.replace(', to:', ', types: fin, to:'), path), table)
+        run(recipe(NNLS.replace(", to:", ", types: fin, to:"), path), table)
 
 
 @pytest.mark.parametrize("order", [lambda table: table, scattered])
@@ -146,9 +146,7 @@ def test_the_identity_follows_from_what_the_file_holds(study, tmp_path):
     assert set(other.steps[0].state.values()) == {"made"}
 
 
-def test_what_is_learned_from_a_deconvolution_applies_to_a_section_without_counts(
-    study, reference, tmp_path
-):
+def test_what_is_learned_from_a_deconvolution_applies_to_a_section_without_counts(study, reference, tmp_path):
     path, profiles = reference
     table = mixed(study, profiles)
     del table.obsm["abundance"]
@@ -183,7 +181,7 @@ def test_two_ways_are_compared_on_the_types_that_both_have(study, reference, tmp
     table = mixed(study, profiles)
     given = tmp_path / "types.csv"
     table.obsm["abundance"].rename(columns={TYPES[2]: "other"}).to_csv(given)
-    steps = TABLE + NNLS.replace("obsm:abundance", "obsm:abundance.hat").replace("{path}", str(path)) + SCORE
+    steps = TABLE + NNLS.replace("obsm:abundance", "obsm:abundance.hat").replace("PATH", str(path)) + SCORE
     record = run(recipe(steps, given), table).record
     scores = record.scores.query("slot == 'obsm:abundance.hat'")
     assert set(scores["protocol"]) == {"transductive"}

@@ -31,7 +31,9 @@ SCORES = "".join(
 
 
 def recipe(use="ridge", more="", after="", before=""):
-    return parse(f"name: small\nseed: 3\nsteps:\n{before}{PREDICT.format(use=use, more=more)}{after}", "small")
+    return parse(
+        f"name: small\nseed: 3\nsteps:\n{before}{PREDICT.format(use=use, more=more)}{after}", "small"
+    )
 
 
 @pytest.fixture
@@ -284,12 +286,14 @@ def test_a_lost_fold_is_made_again_and_the_others_are_not(study, tmp_path):
 
 
 def test_the_identity_of_a_fold_follows_from_what_it_is_given(study):
-    study.obsm["X_rgb"], study.obsm["abundance.other"] = np.zeros((study.n_obs, 3)), study.obsm["abundance"] * 2
+    study.obsm["X_rgb"], study.obsm["abundance.other"] = (
+        np.zeros((study.n_obs, 3)),
+        study.obsm["abundance"] * 2,
+    )
     plain, rgb = keys(study), ', background: "obsm:X_rgb"'
     assert len(set(plain.values())) == 4
-    for more in (
-        ", held_out: sample", ", held_out: block", ', target: "obsm:abundance.other"', rgb, ", with: {level: 0.8}",
-    ):  # fmt: skip
+    other = ', target: "obsm:abundance.other"'
+    for more in (", held_out: sample", ", held_out: block", other, rgb, ", with: {level: 0.8}"):
         assert not set(keys(study, more=more).values()) & set(plain.values()), more
     low, high = (set(keys(study, more=f"{rgb}, background_above: {above}").values()) for above in (150, 220))
     assert not low & high
@@ -373,7 +377,9 @@ def test_types_that_both_have_are_compared_and_the_others_are_named(study):
     step = plan(
         parse('name: s\nsteps:\n  - {do: score, use: l1, guess: "obsm:abundance.hat"}\n', "s"), Study(study)
     )[0]
-    with pytest.warns(TriptychWarning, match="2 cell types are in all that is compared; left out: new, tumour"):
+    with pytest.warns(
+        TriptychWarning, match="2 cell types are in all that is compared; left out: new, tumour"
+    ):
         given = judged(Study(study), step.units[0].component, step.reads, "A1")
     assert np.array_equal(given["against"], given["guess"])
     assert given["guess"].shape[1] == 2

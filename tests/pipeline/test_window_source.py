@@ -1,6 +1,6 @@
 """Windows cut when they are asked for: those of the rows, in their order, whatever the sections."""
 
-import pickle
+import pickle  # noqa: TID251
 from types import SimpleNamespace
 
 import numpy as np
@@ -83,7 +83,7 @@ def test_nothing_is_opened_before_windows_are_asked_for(table, monkeypatch):
 
 
 def test_it_goes_to_other_processes(table, pictures):
-    found = pickle.loads(pickle.dumps(source(table)))
+    found = pickle.loads(pickle.dumps(source(table)))  # noqa: S301
     np.testing.assert_array_equal(found.take(np.array([5])), expected(table, pictures, [5]))
 
 

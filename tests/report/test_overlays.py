@@ -23,10 +23,12 @@ def slide(tmp_path):
     def make(*names, pitch_um=20.0, mpp=0.5):
         rng = np.random.default_rng(0)
         row, column = np.divmod(np.arange(100), 10)
-        obs = [pd.DataFrame({"sample": name, "donor": name, "batch": name}, [f"{name} {i}" for i in range(100)])
-               for name in names]  # fmt: skip
+        whose = np.repeat(names, 100)
+        obs = pd.DataFrame(
+            {"sample": whose, "donor": whose, "batch": whose}, [f"{w} {i}" for i, w in enumerate(whose)]
+        )
         px = np.tile(np.column_stack([column, row]) * 40.0 + 20, (len(names), 1))
-        table = AnnData(obs=pd.concat(obs), obsm={"spatial": px})
+        table = AnnData(obs=obs, obsm={"spatial": px})
         if np.isfinite(mpp):
             table.obsm["spatial_um"] = px * mpp
         path = tmp_path / "picture.png"
@@ -46,7 +48,9 @@ def slide(tmp_path):
 
 
 def record(*slots):
-    steps = [StepRecord(i, "predict", "mlp", slot, {}, {}, "study", {}) for i, slot in enumerate(slots, start=1)]
+    steps = [
+        StepRecord(i, "predict", "mlp", slot, {}, {}, "study", {}) for i, slot in enumerate(slots, start=1)
+    ]
     return RunRecord(
         recipe="r", title="", cite="", seed=0, data="", options="", data_identity="", steps=steps,
         scores=no_scores([]), warnings=[], versions={}, started="", seconds=0, peak_mib=0,
@@ -81,13 +85,16 @@ def test_nothing_is_written_of_other_studies(slide, tmp_path, what):
     table = slide("S1")
     if what == "genes":
         table = AnnData(
-            np.zeros((table.n_obs, 2)), table.obs, obsm=dict(table.obsm), uns={"triptych": table.uns["triptych"]}
+            np.zeros((table.n_obs, 2)),
+            table.obs,
+            obsm=dict(table.obsm),
+            uns={"triptych": table.uns["triptych"]},
         )
     write_slides(table, LAST if what == "genes" else record(), tmp_path)
     assert not (tmp_path / FOLDER).exists()
 
 
-@pytest.mark.parametrize("name", ["../../etc/x", "..", ".hidden", "a/b\\c", "größe & <b>", "C:con", "\n"])
+@pytest.mark.parametrize("name", ["../../etc/x", "..", "a/b\\c", "größe & <b>:\n"])
 def test_names_stay_in_the_folder(slide, tmp_path, name):
     out = tmp_path / "deep" / "out"
     out.mkdir(parents=True)

@@ -98,6 +98,7 @@ class Session:
                 batch_size=size,
                 accelerator={"cuda": "gpu"}.get(kind, kind),
                 device=1 if kind == "cpu" else [int(index or 0)],
+                shuffle_set_split=False,  # the library would shuffle by a seed of its own
                 **trainer(self.folder, "cell2location", epochs, EXTRA),
             )
             return Posterior.of(model.module.guide, site)

@@ -14,6 +14,8 @@ from triptych.report.directions import NUISANCES, higher_is_better
 from triptych.report.facts import Facts
 
 METRICS = {
+    "colocalisation-cosine": "cosine of colocalisation",
+    "colocalisation-correlation": "correlation of colocalisation",
     "ari": "ARI", "nmi": "NMI", "ami": "AMI", "asw": "ASW", "chaos": "CHAOS", "pas": "PAS", "lisi": "LISI",
     "ilisi": "iLISI", "clisi": "cLISI", "kbet": "kBET", "majority-accuracy": "majority accuracy",
     "hungarian-accuracy": "Hungarian accuracy", "label-entropy": "label entropy",
@@ -29,6 +31,9 @@ DASH = "–"
 
 def metric_name(name: str) -> str:
     """A metric as the field writes it, with the column that it was compared with where that is unusual."""
+    name, elsewhere, _ = name.partition("@")
+    if elsewhere:
+        return f"{metric_name(name)}, other data"
     base, _, other = name.partition(":")
     base = METRICS.get(base.lower(), base)
     if not other:

@@ -141,6 +141,7 @@ def _comparison(
             _layout(design, name, levels)
             for name, one in design.tables.items()
             if set(one.metrics or (design.metric,)) & set(found["metric"])
+            and ran & set(one.arms(design.settings))
         ],
     )
 

@@ -113,7 +113,7 @@ class Design(BaseModel):
     @property
     def judged_by(self) -> str:
         """What a nested study holds out: ``donor`` or ``sample``."""
-        return str(filled(self.nested.by, self.settings)) if self.nested else ""
+        return str(filled(self.nested.by, self.settings)) if self.nested else "donor"
 
     @property
     def other(self) -> tuple[str, tuple[str, ...]]:

@@ -218,9 +218,9 @@ def execute(
         with failures.caught(arm, k_from, f"seed {seed}", absent=design.leave_out_missing):
             record, chain, copy, seconds = once(recipe, table, seed=seed, how=how)
             slot = result_of(recipe)
-            found = [scores_of(record, slot)]
+            found = [scores_of(record, recipe)]
             if other is not None:
-                there = scores_of(applying.apply(chain, with_types(recipe, other, seed=seed, how=how)), slot)
+                there = scores_of(applying.apply(chain, with_types(recipe, other, seed=seed, how=how)), recipe)
                 found.append(there.assign(metric=there["metric"] + ELSEWHERE, seed=seed))
             frames += [one.assign(arm=arm, k_from=k_from, seconds=seconds) for one in found]
             one = Guess(arm, k_from, seed)
@@ -239,30 +239,37 @@ def _with_result(guess: Guess, study: Study, slot: str, target: str) -> Guess:
     return replace(guess, codes=study.codes(slot, STUDY)[0].astype(np.int16))
 
 
+def ways(design: Design, recipe: Recipe) -> tuple[str, ...]:
+    """The ways to choose K that a recipe is run with; one that takes its own K, or none, is run once."""
+    if not any(step.do == "cluster" for step in recipe.steps):
+        return ("",)
+    takes = any(step.do == "cluster" and step.k_from == "truth" for step in recipe.steps)
+    return design.k_from if takes else ("recipe",)
+
+
 def _runs(design: Design, recipes: Mapping[str, Recipe]) -> Iterator[tuple[str, str, int]]:
     """Arm, way to choose K, seed; a recipe that takes its own K runs once."""
     for arm, recipe in recipes.items():
-        takes = any(step.do == "cluster" and step.k_from == "truth" for step in recipe.steps)
-        for k_from in design.k_from if takes else ("recipe",):
+        for k_from in ways(design, recipe):
             searched = k_from in {"bic", "stability"} and design.k_seeds
             for seed in design.seeds[: design.k_seeds] if searched else design.seeds:
                 yield arm, k_from, seed
 
 
-def scores_of(record: RunRecord, slot: str) -> pd.DataFrame:
+def scores_of(record: RunRecord, recipe: Recipe) -> pd.DataFrame:
     """Scores of a run's result and of what came with the data, and controls; ``k`` counts its clusters.
 
     A score against what the result was learned from bears the plain name of its metric.
     """
-    scores = record.scores
+    scores, slot = record.scores, result_of(recipe)
     mine = scores["slot"].isin([slot, *slots.OF_DATA]) | scores["slot"].astype(str).str.startswith("control:")
     counted = scores[(scores["metric"] == "clusters") & (scores["slot"] == slot)].set_index("sample")["value"]
     kept = scores[mine & (scores["metric"] != "clusters")]
-    target = target_of(record.steps, slot)
+    target = target_of(recipe.steps, slot)
     if target:
         kept = kept.assign(metric=kept["metric"].astype(str).str.removesuffix(f":{Slot.parse(target).key}"))
     kept = pd.concat(
-        [kept, *_similarities(record, slot, kept), *_taken(record, slot, kept)], ignore_index=True
+        [kept, *_similarities(record, recipe, kept), *_taken(record, slot, kept)], ignore_index=True
     )
     return kept.assign(k=kept["sample"].map(counted.groupby(level=0).max()))
 
@@ -275,20 +282,15 @@ def _taken(record: RunRecord, slot: str, scores: pd.DataFrame) -> Iterator[pd.Da
         yield own.assign(low=np.nan, high=np.nan, slot=slot)
 
 
-def _similarities(record: RunRecord, slot: str, scores: pd.DataFrame) -> Iterator[pd.DataFrame]:
-    """How alike the maps of colocalisation are, as scores of their sections."""
-    own_roles = {
-        role.partition(".")[2]
-        for step in record.steps
-        if step.use == SIMILARITY
-        for role, read in step.reads.items()
-        if role.startswith("abundances.") and read == slot
-    }
-    for table in record.tables.values():
-        if not {"sample", "guess", "cosine", "correlation"} <= set(table) or scores.empty:
+def _similarities(record: RunRecord, recipe: Recipe, scores: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    """How alike the maps of colocalisation of the truth and the result are, as scores of their sections."""
+    slot = result_of(recipe)
+    for step in recipe.steps:
+        if step.do != "analyse" or step.use != SIMILARITY or step.to not in record.tables or scores.empty:
             continue
-        first = scores.drop_duplicates("sample").set_index("sample")
-        known = table[table["sample"].isin(first.index) & table["guess"].isin(own_roles)]
+        table, first = record.tables[step.to], scores.drop_duplicates("sample").set_index("sample")
+        mine = [role for role, read in step.abundances.items() if read == slot]
+        known = table[table["sample"].isin(first.index) & table["guess"].isin(mine)]
         own = first.loc[list(known["sample"].astype(str))].reset_index()
         for column in ("cosine", "correlation"):
             yield own.assign(

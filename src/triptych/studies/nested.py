@@ -24,7 +24,7 @@ from triptych.pipeline.study import Study
 from triptych.runs import How
 from triptych.studies.composite import composite
 from triptych.studies.design import Design, Nested, candidates, with_k
-from triptych.studies.execute import once, result_of, scores_of, space_of, with_types
+from triptych.studies.execute import once, result_of, scores_of, space_of, ways, with_types
 from triptych.studies.failures import Failures
 from triptych.studies.summary import greater_is_better
 
@@ -140,7 +140,7 @@ def validate(
     noted = failures or Failures()
     units = donors if design.judged_by == "donor" else {name: name for name in donors}
     folds = list(folds_of(units, nested.held_out))
-    todo = [(f, a, k) for f in folds for a in recipes for k in design.k_from]
+    todo = [(f, a, k) for f in folds for a, recipe in recipes.items() for k in ways(design, recipe)]
     tables = {fold.name: source(fold.tuning) for fold in folds}
     for fold, arm, k_from in track(todo, design.name, len(todo)):
         recipe, table = with_k(recipes[arm], k_from), tables[fold.name]
@@ -181,7 +181,7 @@ def choose(recipe: Recipe, table: AnnData, design: Design, nested: Nested, *, ho
             labels, space = result_of(one), space_of(one)
             if labels.startswith("obsm:"):
                 sign = 1 if greater_is_better(design.metric) else -1
-                scores.append(sign * _mean(scores_of(record, labels).assign(arm=""), design.metric))
+                scores.append(sign * _mean(scores_of(record, one).assign(arm=""), design.metric))
             else:
                 scores.append(composite(Study(copy), nested.composite, labels=labels, space=space)["score"])
         score = float(np.mean(scores))
@@ -201,18 +201,17 @@ def judged(
     recipe: Recipe, table: AnnData, fold: Fold, nested: Nested, *, seed: int, source: Source, how: How
 ) -> Iterator[tuple[str, pd.DataFrame]]:
     """How the donors held out were judged, and their scores."""
-    slot = result_of(recipe)
     if "apply" in nested.test:
         _, chain, _, seconds = once(recipe, table, seed=seed, how=how)
         for names in fold.test.values():
             record = applying.apply(chain, with_types(recipe, source(names), seed=seed, how=how))
-            yield "applied", scores_of(record, slot).assign(seconds=seconds)
+            yield "applied", scores_of(record, recipe).assign(seconds=seconds)
     groups = list(fold.test.values()) if "alone" in nested.test else []
     groups += [tuple(s for names in fold.test.values() for s in names)] if "together" in nested.test else []
     for position, names in enumerate(groups):
         record, _, _, seconds = once(recipe, source(names), seed=seed, how=how)
         kind = "alone" if "alone" in nested.test and position < len(fold.test) else "together"
-        scores = scores_of(record, slot).assign(seconds=seconds)
+        scores = scores_of(record, recipe).assign(seconds=seconds)
         words = "hyper-parameters of other donors, " + scores["protocol"].astype(str)
         yield kind, scores.assign(protocol=words)
 

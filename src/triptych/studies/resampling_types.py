@@ -38,7 +38,7 @@ def pearson_of(sums: Sums) -> Vector:
     vx, vy, cxy = xx / n - (x / n) ** 2, yy / n - (y / n) ** 2, xy / n - x * y / n**2
     varied = vx > ALIKE * xx / n
     useful = varied & (vy > ALIKE * yy / n)
-    r = np.divide(cxy, np.sqrt(vx * vy), out=np.zeros_like(cxy), where=useful)
+    r = np.divide(cxy, np.sqrt(np.maximum(vx * vy, 0)), out=np.zeros_like(cxy), where=useful)
     count = varied.sum(axis=1)
     return np.asarray(np.divide(r.sum(axis=1), count, out=np.full(len(count), np.nan), where=count > 0))
 

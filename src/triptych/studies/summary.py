@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 import numpy as np
@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from triptych.core import slots
+from triptych.core.abundance import Abundance
 from triptych.core.protocols import Codes, Indices, Vector
 from triptych.core.randomness import generator
 from triptych.maths.bootstrap import group_interval, percentile_interval, spatial_blocks
@@ -129,28 +130,33 @@ def _types_by_blocks(executed: Executed, seed: int) -> dict[Key, Vector]:
     study = executed.study
     found: dict[Key, list[Vector]] = {}
     named = [name for name in OF_SUMS if name in set(executed.runs["metric"])]
-    blocks = {name: spatial_blocks(study.places(name).um) for name in study.samples}
-    draws = {
-        name: draws_of(int(one.max()) + 1, generator(seed, f"{position:x}"))
-        for position, (name, one) in enumerate(blocks.items())
-    }
     for guess in executed.guesses:
         if guess.types is None or not study.has(guess.target):
             continue
         truth = study.abundance(guess.target, STUDY)
         if guess.types.types != truth.types:
             continue
+        sections = list(_known_blocks(study, truth, seed))
         for metric in named:
             if metric == "coverage" and guess.types.low is None:
                 continue
-            each = [
-                of_section(metric, truth, guess.types, study.rows(name), blocks[name], draws[name])
-                for name in study.samples
-            ]
+            each = [of_section(metric, truth, guess.types, *section) for section in sections]
             known = [one for one in each if one is not None]
             if known:
                 found.setdefault((guess.arm, guess.k_from, metric), []).append(np.mean(known, axis=0))
     return {key: np.mean(values, axis=0) for key, values in found.items()}
+
+
+def _known_blocks(
+    study: Study, truth: Abundance, seed: int
+) -> Iterator[tuple[Indices, Codes, NDArray[np.float64]]]:
+    """Of each section the rows whose cell types are known, their blocks, and how often these are drawn."""
+    for position, name in enumerate(study.samples):
+        rows = study.rows(name)
+        known = np.flatnonzero(np.isfinite(truth.values[rows]).all(axis=1))
+        if len(known):
+            blocks = spatial_blocks(study.places(name).um[known])
+            yield rows[known], blocks, draws_of(int(blocks.max()) + 1, generator(seed, f"{position:x}"))
 
 
 def _resampled(

@@ -49,9 +49,9 @@ def _best(part: pd.DataFrame, k_from: str, metric: str) -> list[str]:
     order = part.sort_values("value", ascending=not greater)
     best = order.iloc[0]
     span = f" ({best['low']:.3f} to {best['high']:.3f})" if pd.notna(best["low"]) else ""
-    words = K_WORDS.get(k_from, k_from)
+    words = f"{K_WORDS.get(k_from, k_from)} the" if part["k"].notna().any() else "The"
     extreme = f"{'highest' if greater else 'lowest'} " if len(part) > 1 else ""
-    return [f"{words} the {extreme}mean {metric} is {best['value']:.3f}{span}: {best['arm']}."]
+    return [f"{words} {extreme}mean {metric} is {best['value']:.3f}{span}: {best['arm']}."]
 
 
 def _gaps(gaps: pd.DataFrame, levels: Mapping[str, Mapping[str, str]], asked: Collection[str]) -> list[str]:

@@ -16,17 +16,18 @@ if TYPE_CHECKING:
     from triptych.runs import How, apply, read, run
     from triptych.studies.compare import compare
     from triptych.studies.loading import load_design as load_study
-    from triptych.verbs import align, analyse, cluster, encode, fuse, refine, score
+    from triptych.verbs import align, analyse, cluster, deconvolve, encode, fuse, predict, refine, score
 
 __version__ = version("triptych")
 __all__ = [
-    "How", "align", "analyse", "apply", "cluster", "compare", "encode", "fuse", "load_recipe", "load_study",
-    "read", "refine", "run", "score",
+    "How", "align", "analyse", "apply", "cluster", "compare", "deconvolve", "encode", "fuse", "load_recipe",
+    "load_study", "predict", "read", "refine", "run", "score",
 ]  # fmt: skip
 
 _HOME = {
     **dict.fromkeys(
-        ("encode", "align", "fuse", "cluster", "refine", "score", "analyse"), ("triptych.verbs", "")
+        ("encode", "align", "fuse", "cluster", "refine", "deconvolve", "predict", "score", "analyse"),
+        ("triptych.verbs", ""),
     ),
     **dict.fromkeys(("read", "run", "apply", "How"), ("triptych.runs", "")),
     "load_recipe": ("triptych.pipeline.recipe", "load"),

@@ -195,7 +195,9 @@ def apply(
 def for_chain(reading: ReadOptions, chain: Chain) -> ReadOptions:
     """The options, with the side of what the chain's encoders see as the pitch of a slide's patches."""
     sides = [
-        float(getattr(link.component, "window_um", 0)) for link in chain.links if link.step.do == "encode"
+        float(getattr(link.component, "window_um", 0))
+        for link in chain.links
+        if link.step.do in {"encode", "predict"}
     ]
     return replace(reading, pitch_um=reading.pitch_um or max(sides, default=0.0))
 
@@ -206,7 +208,8 @@ def finish_apply(
     """Apply a chain, which lies in the folder ``model``, to a table and fill the folder, if there is one."""
     if out is not None:
         _claim_beside(model, out, chain.recipe.name, Study(table).identity)
-    words = f"triptych apply {shlex.quote(str(model))} {shlex.quote(name)} {_words(reading, How())}"
+    asked = reading if not table.n_vars else replace(reading, pitch_um=0.0)  # patches are a slide's alone
+    words = f"triptych apply {shlex.quote(str(model))} {shlex.quote(name)} {_words(asked, How())}"
     record = applying.apply(chain, table, data=name, command=f"{words.rstrip()} -o again")
     if out is not None:
         with output.filling(out) as folder:
@@ -254,6 +257,7 @@ def _words(reading: ReadOptions, how: How) -> str:
     words = [f"--samples {shlex.quote(','.join(reading.samples))}"] if reading.samples else []
     words += [f"--truth {shlex.quote(reading.truth)}"] if reading.truth else []
     words += [f"--mpp {reading.mpp:g}"] if reading.mpp else []
+    words += [f"--pitch-um {reading.pitch_um:g}"] if reading.pitch_um else []
     if reading.unlabelled != ReadOptions().unlabelled:
         words.append(f"--unlabelled {shlex.quote(','.join(reading.unlabelled))}")
     return " ".join([*words, *(["--per-sample"] if how.per_sample else [])])

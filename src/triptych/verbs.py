@@ -9,6 +9,7 @@ import pandas as pd
 from anndata import AnnData
 
 from triptych.core import slots
+from triptych.deconvolvers import registry
 from triptych.pipeline.recipe import Recipe, validated
 from triptych.pipeline.record import RunRecord
 from triptych.pipeline.run import run
@@ -30,10 +31,8 @@ def encode(table: AnnData, use: str, *, to: str, seed: int = 0, **params: Any) -
         Name of an encoder; ``triptych list encoders`` shows them.
     to
         Slot to write, e.g. ``obsm:X_rna.pca``.
-    seed
-        Of the encoder's draws.
-    params
-        Parameters of the encoder.
+    seed, params
+        Of the encoder's draws; its parameters.
 
     Returns
     -------
@@ -132,10 +131,8 @@ def cluster(
         Slot of the labels, e.g. ``obs:domain``.
     space
         Slot of the space that the clusterer learns, for those that learn one, e.g. ``dec``.
-    seed
-        Of the clusterer's draws.
-    params
-        Parameters of the clusterer.
+    seed, params
+        Of the clusterer's draws; its parameters.
 
     Returns
     -------
@@ -171,10 +168,86 @@ def refine(table: AnnData, use: str, *, labels: str, to: str, **params: Any) -> 
     return table
 
 
+def deconvolve(
+    table: AnnData,
+    use: str,
+    *,
+    given: str,
+    types: str = "",
+    to: str = slots.ABUNDANCE,
+    seed: int = 0,
+    **params: Any,
+) -> AnnData:
+    """Estimate the cell types of spots, or read an estimate.
+
+    Parameters
+    ----------
+    table
+        A study.
+    use
+        Name of a deconvolver; ``triptych list deconvolvers`` shows them.
+    given
+        Path of the reference of single cells (h5ad), or of the table for ``precomputed``.
+    types
+        Column of the reference that holds the types; the first usual name by default.
+    to
+        Slot to write.
+    seed, params
+        Of the deconvolver's draws; its parameters.
+
+    Returns
+    -------
+    The same table, with one column for each type in the slot.
+    """
+    takes = registry.find(use).takes  # type: ignore[attr-defined]
+    step = {"do": "deconvolve", "use": use, takes: str(given), "types": types, "to": to, "with": params}
+    _apply(table, step, seed)
+    return table
+
+
+def predict(
+    table: AnnData,
+    use: str,
+    *,
+    views: Mapping[str, str],
+    to: str,
+    target: str = slots.ABUNDANCE,
+    held_out: str = "donor",
+    seed: int = 0,
+    **params: Any,
+) -> AnnData:
+    """Predict cell types of every observation by what was learned without its donor.
+
+    Parameters
+    ----------
+    table
+        A study.
+    use
+        Name of a predictor; ``triptych list predictors`` shows them.
+    views
+        Role → slot; empty for a predictor of windows of pixels.
+    to
+        Slot to write, e.g. ``obsm:abundance.mlp``.
+    target
+        Slot of what is learned from.
+    held_out
+        ``donor``; or, weaker, ``sample`` or ``block``.
+    seed, params
+        Of the predictor's draws; its parameters.
+
+    Returns
+    -------
+    The same table, with one column for each type in the slot, and the ends of intervals beside it.
+    """
+    step = {"do": "predict", "use": use, "target": target, "held_out": held_out, "to": to, "with": params}
+    _apply(table, {**step, "views": dict(views)}, seed)
+    return table
+
+
 def score(
     table: AnnData, use: str, *, guess: str, truth: str = slots.TRUTH, x: str | None = None, seed: int = 0
 ) -> pd.DataFrame:
-    """Score labels against the truth, or against a space.
+    """Score labels against the truth or a space, or predicted cell types against those that are known.
 
     Parameters
     ----------
@@ -183,9 +256,9 @@ def score(
     use
         Name of a metric.
     guess
-        Slot of the labels.
+        Slot of the labels, or of the cell types.
     truth
-        Slot of the known labels.
+        Slot of the known labels; of metrics of cell types, ``obsm:abundance`` unless another is named.
     x
         Slot of a space, for metrics of separation.
     seed
@@ -200,9 +273,16 @@ def score(
 
 
 def analyse(
-    table: AnnData, use: str, *, labels: str, x: str | None = None, seed: int = 0, **params: Any
+    table: AnnData,
+    use: str,
+    *,
+    labels: str | None = None,
+    x: str | None = None,
+    abundances: Mapping[str, str] | None = None,
+    seed: int = 0,
+    **params: Any,
 ) -> pd.DataFrame:
-    """Make a table of what tells groups apart.
+    """Make a table of what tells groups apart, or of cell types.
 
     Parameters
     ----------
@@ -211,17 +291,19 @@ def analyse(
     use
         Name of an analysis; ``triptych list analyses`` shows them.
     labels
-        Slot of the groups.
+        Slot of the groups, for the analyses that look at groups.
     x
         Slot of a space, for the analyses that need one.
-    seed
-        Of the analysis' draws.
-    params
-        Parameters of the analysis.
+    abundances
+        Role → slot of cell types, for the analyses of these.
+    seed, params
+        Of the analysis' draws; its parameters.
 
     Returns
     -------
     One row per result.
     """
-    step = {"do": "analyse", "use": use, "labels": labels, "to": "found", "with": params}
-    return _apply(table, {**step, **({"x": x} if x else {})}, seed).tables["found"]
+    named = {"labels": labels, "x": x, "abundances": dict(abundances or {})}
+    step = {"do": "analyse", "use": use, "to": "found", "with": params}
+    given = {key: value for key, value in named.items() if value}
+    return _apply(table, {**step, **given}, seed).tables["found"]

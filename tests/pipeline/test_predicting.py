@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from triptych import verbs
 from triptych.core.abundance import Abundance
 from triptych.core.errors import DataError, NumericsError, RecipeError, TriptychWarning
 from triptych.core.executors import executor
@@ -332,7 +333,7 @@ def test_an_abundance_survives_the_cache(tmp_path, rng, ends):
 )
 def test_scores_bear_the_words_of_what_was_held_out(study, held_out, words):
     record = run(recipe(more=f", held_out: {held_out}", after=SCORES), study).record
-    assert set(record.scores["protocol"]) == {words}
+    assert set(record.scores["protocol"]) == {f"{words}, view as given"}
     assert any("which flatters" in warning for warning in record.warnings) == (held_out != "donor")
     assert not any("Transductive" in warning for warning in record.warnings)
 
@@ -420,7 +421,23 @@ def test_what_is_made_of_a_fitted_view_is_transductive_too(study):
 
 def test_a_view_of_each_section_by_itself_is_not(study):
     before = '  - {do: encode, use: sinusoidal, with: {dim: 8, scale_um: 400}, to: "obsm:X_given"}\n'
-    for how in (recipe(before=before), recipe()):
-        one = plan(how, Study(study))[-1]
-        assert one.protocol == "donor held out"
-        assert not one.notes
+    one = plan(recipe(before=before), Study(study))[-1]
+    assert one.protocol == "donor held out"
+    assert not one.notes
+
+
+def test_a_view_that_came_with_the_data_is_told(study):
+    one = plan(recipe(), Study(study))[-1]
+    assert one.protocol == "donor held out, view as given"
+    assert one.notes == ("obsm:X_given came with the data: whether it saw what is held out is not known.",)
+
+
+@pytest.mark.parametrize(("use", "words"), [("sinusoidal", ""), ("pca", ", view transductive")])
+def test_what_an_earlier_run_made_is_known(study, use, words):
+    """A view, and a prediction, made by other calls on the same table."""
+    del study.obsm["X_given"]
+    verbs.encode(study, use, to="obsm:X_given", **({"dim": 8} if use == "sinusoidal" else {"components": 5}))
+    assert plan(recipe(), Study(study))[-1].protocol == "donor held out" + words
+    verbs.predict(study, "mean", views={"x": "obsm:X_given"}, to="obsm:abundance.mean")
+    found = verbs.score(study, "l1", guess="obsm:abundance.mean")
+    assert set(found["protocol"]) == {"donor held out" + words}

@@ -24,7 +24,7 @@ EXTRAS = {
     "pixels": "spatialdata", "dask": "distributed", "align": "scvi", "images": "timm",
     "foundation": "transformers", "cells": "shapely", "slides": "openslide", "umap": "umap",
     "multiplex": "leidenalg", "profiling": "pycytominer", "approximate": "pynndescent",
-    "stains": "torchstain", "analyses": "decoupler",
+    "stains": "torchstain", "analyses": "decoupler", "deconvolution": "cell2location",
 }  # fmt: skip
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from triptych.aligners.none import Unaligned
 from triptych.core import extras, slots
+from triptych.core.checks import listing
 from triptych.core.errors import DataError, RecipeError
 from triptych.pipeline import identity
 from triptych.pipeline.cache import Cache
@@ -102,15 +103,22 @@ def _protocol(ledger: Ledger, step: Any, reads: dict[str, str]) -> tuple[str, li
     """How what a step writes or scores was fitted, in words, and what the user should know of it."""
     if step.do != "predict":
         read = reads.get("guess") or reads.get("labels") or ""
-        return ledger.protocol.get(read, TRANSDUCTIVE), []
+        return ledger.said(read) or TRANSDUCTIVE, []
     notes = [WEAKER[step.held_out]] if step.held_out in WEAKER else []
-    seen = sorted(slot for role, slot in reads.items() if role.startswith("views.") and slot in ledger.fitted)
+    if ledger.made_together(step.target):
+        notes.append(f"{step.target} was estimated on all sections together, those held out among them.")
+    views = sorted(slot for role, slot in reads.items() if role.startswith("views."))
+    seen = [slot for slot in views if ledger.saw(slot)]
+    given = [slot for slot in views if ledger.saw(slot) is None]
     if seen:
         notes.append(
-            f"{', '.join(seen)} was fitted on all sections, those held out among them, though without their "
+            f"{listing(seen)} was fitted on all sections, those held out among them, though without their "
             "abundance: what is predicted from it is transductive in that view."
         )
-    return WORDS[step.held_out] + (", view transductive" if seen else ""), notes
+    if given:
+        notes.append(f"{listing(given)} came with the data: whether it saw what is held out is not known.")
+    words = (", view transductive" if seen else "") + (", view as given" if given else "")
+    return WORDS[step.held_out] + words, notes
 
 
 def _components(recipe: Recipe) -> Iterator[Any]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from triptych.core.slots import OF_DATA, Slot
 from triptych.pipeline import identity
+from triptych.pipeline.rooms import BY_VERB
 from triptych.pipeline.study import STUDY, Study
 
 TRANSDUCTIVE: Final = "transductive"
@@ -89,13 +92,41 @@ class Ledger:
     written: dict[str, dict[str, str]] = field(default_factory=dict)
     k_from: dict[str, str] = field(default_factory=dict)
     protocol: dict[str, str] = field(default_factory=dict)
+    together: set[str] = field(default_factory=set)  # cell types that were estimated on all sections
     fitted: set[str] = field(default_factory=set)  # what no section has by itself alone
+
+    def said(self, slot: str) -> str:
+        """How what a slot holds was fitted, in this run or an earlier one, in words; empty where unknown."""
+        return self.protocol.get(slot) or str(self.study.made_before(slot).get("protocol", ""))
+
+    def made_together(self, slot: str) -> bool:
+        """Whether cell types were estimated on several sections at once."""
+        made = self.study.made_before(slot)
+        return slot in self.together or (bool(made) and self._jointly(made["do"], made["use"], made["over"]))
+
+    def _jointly(self, do: str, use: str, over: str) -> bool:
+        """Whether a step estimated cell types of several sections from their counts."""
+        several = over == STUDY and len(self.study.samples) > 1
+        return do == "deconvolve" and several and BY_VERB[do].find(use).takes == "reference"  # type: ignore[attr-defined]
+
+    def saw(self, slot: str) -> bool | None:
+        """Whether a view was fitted on several sections; None where it came with the data."""
+        if slot in self.written or slot in self.fitted:
+            return slot in self.fitted
+        made = self.study.made_before(slot)
+        if not made or made["use"] not in BY_VERB[made["do"]]:
+            return None if Slot.parse(slot).container == "obsm" and slot not in OF_DATA else False
+        fits = made["over"] == STUDY and hasattr(BY_VERB[made["do"]].find(made["use"]), "fit")
+        read = [one for one in json.loads(made["reads"]).values() if ":" in one and one not in OF_DATA]
+        return fits or any(self.saw(one) is not False for one in read)
 
     def note(self, one: PlannedStep) -> None:
         """Keep what a step writes."""
         slot, keys = one.step.writes, {unit.name: unit.key for unit in one.units}
         if one.step.do == "predict":  # read as a whole, whatever its folds were
             keys = {STUDY: identity.of_json(sorted(keys.items()))}
+        if self._jointly(one.step.do, one.step.use, one.over):
+            self.together.add(slot)
         for written, also in ((slot, False), (one.step.also, True)):
             if written:
                 self.written[written] = (

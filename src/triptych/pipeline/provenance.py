@@ -23,7 +23,8 @@ def remember(table: AnnData, record: RunRecord) -> None:
         {
             "slot": step.to, "do": step.do, "use": step.use, "params": json.dumps(step.params),
             "reads": json.dumps(step.reads), "over": step.over, "seed": record.seed,
-            "key": json.dumps(step.keys), "gives": step.gives, "version": record.versions["triptych"],
+            "key": json.dumps(step.keys), "gives": step.gives, "protocol": step.protocol,
+            "version": record.versions["triptych"],
         }
         for step in record.steps
         if step.to

@@ -72,6 +72,13 @@ class Study:
         """Sample → donor."""
         return {name: str(self.about.loc[name, "donor"]) for name in self.samples}
 
+    def made_before(self, slot: str) -> dict[str, str]:
+        """What made a slot in an earlier run: do, use, over, reads, protocol …; empty if none did."""
+        made = self.table.uns[slots.UNS].get("made")
+        if made is None or slot not in made.index:
+            return {}
+        return {str(name): str(value) for name, value in made.loc[slot].items()}
+
     def rows(self, unit: str) -> Indices:
         """Row numbers of a sample, or of the whole study."""
         return np.arange(self.table.n_obs) if unit == STUDY else self._rows[unit]

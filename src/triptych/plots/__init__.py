@@ -16,6 +16,11 @@
 `triptych.plots.lanes`    several measures of the same labels, as bars
 `triptych.plots.histogram`  how many observations there are of each kind
 `triptych.plots.training`  what a net has learned to draw, and its losses
+`triptych.plots.abundance`  how much of each cell type lies where
+`triptych.plots.overlay`  patches over a slide
+`triptych.plots.patches`  small pictures side by side
+`triptych.plots.coverage`  how often intervals hold
+`triptych.plots.cluster_map`  tables of pairs in the order of one tree
 `triptych.plots.legend`   names beside colours
 `triptych.plots.names`    names on axes, shortened
 ========================  =================================================

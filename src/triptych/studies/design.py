@@ -110,10 +110,9 @@ class Design(BaseModel):
     def _factors(self) -> list[dict[str, dict[str, Level]]]:
         return [self.factors, *(table.factors for table in self.tables.values())]
 
-    @property
-    def judged_by(self) -> str:
+    def judged_by(self, nested: Nested) -> str:
         """What a nested study holds out: ``donor`` or ``sample``."""
-        return str(filled(self.nested.by, self.settings)) if self.nested else "donor"
+        return str(filled(nested.by, self.settings))
 
     @property
     def other(self) -> tuple[str, tuple[str, ...]]:

@@ -45,7 +45,7 @@ def check(design: Design, recipes: Mapping[str, Recipe]) -> None:
     faults.check(name in metrics, f"metric: there is no {name}. {nearest(name, metrics)}")
     _check_tables(design, recipes, faults)
     if design.nested is not None:
-        by = design.judged_by
+        by = design.judged_by(design.nested)
         faults.check(by in {"donor", "sample"}, f"nested.by: {by} is neither donor nor sample.")
         for target, values in design.nested.grid.items():
             placed = any(_placed(recipe, target, values) for recipe in recipes.values())

@@ -220,7 +220,8 @@ def execute(
             slot = result_of(recipe)
             found = [scores_of(record, recipe)]
             if other is not None:
-                there = scores_of(applying.apply(chain, with_types(recipe, other, seed=seed, how=how)), recipe)
+                seen = with_types(recipe, other, seed=seed, how=how)
+                there = scores_of(applying.apply(chain, seen), recipe)
                 found.append(there.assign(metric=there["metric"] + ELSEWHERE, seed=seed))
             frames += [one.assign(arm=arm, k_from=k_from, seconds=seconds) for one in found]
             one = Guess(arm, k_from, seed)

@@ -138,7 +138,7 @@ def validate(
     frames: list[pd.DataFrame] = []
     rows: list[dict[str, Any]] = []
     noted = failures or Failures()
-    units = donors if design.judged_by == "donor" else {name: name for name in donors}
+    units = donors if design.judged_by(nested) == "donor" else {name: name for name in donors}
     folds = list(folds_of(units, nested.held_out))
     todo = [(f, a, k) for f in folds for a, recipe in recipes.items() for k in ways(design, recipe)]
     tables = {fold.name: source(fold.tuning) for fold in folds}

@@ -68,8 +68,9 @@ def map_block(canvas: Canvas, facts: Facts, record: RunRecord) -> Html:
     shown = [*held, *_varied(guesses)[-max(ROWS - len(held), 1) :]]
     if not shown:
         return Html("")
-    types, rule = _types(shown[0])
-    tops = _tops(shown, types)
+    first = shown[0] if held else shown[-1]  # of slides without known types, the result
+    types, rule = _types(first)
+    tops = _tops([first, *shown], types)
     words = unit(facts, record, shown[0])
     names = facts.samples.names[:SECTIONS]
     figures = [

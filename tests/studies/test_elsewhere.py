@@ -91,7 +91,7 @@ def test_every_arm_predicts_with_donors_held_out(done, study):
     assert [guess.arm for guess in done.guesses] == arms
     assert all(guess.codes is None and guess.types.types == TYPES for guess in done.guesses)
     here = done.runs[~done.runs["metric"].str.endswith(ELSEWHERE)]
-    assert set(here["protocol"]) == {"donor held out"}
+    assert set(here["protocol"]) == {"donor held out, view as given"}
 
 
 def test_the_summary_has_every_metric_here_and_elsewhere(done):

@@ -93,7 +93,7 @@ def executed(table, noises, *, target="obsm:abundance", samples=None):
         values = np.clip(truth.values + rng.normal(0, noise, truth.values.shape), 0, None)
         values[np.isnan(truth.values)] = 0.2
         guess = Abundance(values, truth.types, values - 0.2, values + 0.2)
-        guesses.append(Guess(arm, "recipe", 0, types=guess, target=target))
+        guesses.append(Guess(arm, "recipe", 0, types=guess, truth=truth))
         for metric in OF_SUMS:
             for sample in samples or study.samples:
                 at = study.rows(sample)[np.isfinite(truth.values[study.rows(sample)]).all(axis=1)]

@@ -51,8 +51,8 @@ class Guess:
         Cluster of each observation, shape (n,); None where cell types were predicted.
     types
         These.
-    target
-        Slot of the cell types that these were learned from.
+    truth
+        The cell types that these were learned from.
     """
 
     arm: str
@@ -60,7 +60,7 @@ class Guess:
     seed: int
     codes: Codes | None = None
     types: Abundance | None = None
-    target: str = slots.ABUNDANCE
+    truth: Abundance | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -236,7 +236,7 @@ def execute(
 def _with_result(guess: Guess, study: Study, slot: str, target: str) -> Guess:
     """What a run ended with."""
     if target:
-        return replace(guess, types=study.abundance(slot, STUDY), target=target)
+        return replace(guess, types=study.abundance(slot, STUDY), truth=study.abundance(target, STUDY))
     return replace(guess, codes=study.codes(slot, STUDY)[0].astype(np.int16))
 
 

@@ -131,10 +131,8 @@ def _types_by_blocks(executed: Executed, seed: int) -> dict[Key, Vector]:
     found: dict[Key, list[Vector]] = {}
     named = [name for name in OF_SUMS if name in set(executed.runs["metric"])]
     for guess in executed.guesses:
-        if guess.types is None or not study.has(guess.target):
-            continue
-        truth = study.abundance(guess.target, STUDY)
-        if guess.types.types != truth.types:
+        truth = guess.truth
+        if guess.types is None or truth is None or guess.types.types != truth.types:
             continue
         sections = list(_known_blocks(study, truth, seed))
         for metric in named:

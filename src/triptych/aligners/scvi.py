@@ -148,7 +148,7 @@ class Scvi:
             )
             return np.asarray(model.get_latent_representation(), np.float32), model.module.z_encoder
         finally:
-            model.deregister_manager()  # else the class keeps the counts for as long as Python runs
+            model.deregister_manager(table)  # else the class keeps the counts for as long as Python runs
 
 
 def _table(counts: sp.csr_matrix, batch: Codes) -> AnnData:

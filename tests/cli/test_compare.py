@@ -119,7 +119,7 @@ def test_arms_without_labels_are_told():
     design = parse_design(
         'name: one\nfactors: {view: {few: [{do: encode, use: pca, to: "obsm:X_rna.pca"}]}}\n', "one"
     )
-    with pytest.raises(RecipeError, match="few writes no labels: add a step cluster"):
+    with pytest.raises(RecipeError, match="few writes no labels and no cell types: add a step cluster"):
         check(design, design.recipes())
 
 

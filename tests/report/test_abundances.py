@@ -212,7 +212,11 @@ def test_what_only_a_deconvolution_made_is_drawn(table, record, sketch):
     put(table, "abundance", proportions(table.n_obs))
     made = StepRecord(2, "deconvolve", "nnls", "obsm:abundance", {}, {}, "study", {})
     record = replace(record, steps=[made])
-    assert "abundance (target)" in map_block(sketch, gather(table, record), record)
+    drawn = map_block(sketch, gather(table, record), record)
+    assert "a row each for abundance" in drawn
+    assert "target" not in drawn
+    facts = replace(gather(table, record), guesses=[])
+    assert summary(facts, record) == "Cell types of 3 sections, estimated to obsm:abundance by nnls."
 
 
 def test_more_estimates_and_sections_than_are_drawn(many, sketch, monkeypatch):

@@ -132,7 +132,10 @@ def _figure(
     some = _some(len(place.xy))
     size = max(place.size, FULL * spacing(place.xy[some]))  # on small maps, nearly side by side
     where = Where(place.xy[some], size, place.window, place.um_per_unit)
-    maps = {_row(one): one.of(types)[np.flatnonzero(rows)[some]] for one in shown}
+    learned_from = any(one.step for one in shown)
+    names = [one.name + (" (target)" if learned_from and not one.step else "") for one in shown]
+    at = np.flatnonzero(rows)[some]
+    maps = {row: one.of(types)[at] for row, one in zip(names, shown, strict=True)}
 
     def draw(ax: Axes, ink: str) -> None:
         abundance(ax, maps, types=types, tops=tops, where=where, unit=unit, ink=ink)
@@ -151,10 +154,6 @@ def _some(n: int) -> Indices:
     if n <= POINTS:
         return np.arange(n)
     return np.sort(np.random.default_rng(0).choice(n, POINTS, replace=False))
-
-
-def _row(one: Estimate) -> str:
-    return one.name if one.step else f"{one.name} (target)"
 
 
 def _size(place: Section, rows: int, columns: int) -> tuple[float, float]:

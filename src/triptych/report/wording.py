@@ -119,6 +119,9 @@ def summary(facts: Facts, record: RunRecord) -> str:
         result = next((step.to for step in reversed(record.steps) if step.do == "predict"), "")
         if result:
             return f"Cell types of {sections}, predicted to {result}{_value(record.scores, result)}"
+        made = next((step for step in reversed(record.steps) if step.do == "deconvolve"), None)
+        if made:
+            return f"Cell types of {sections}, estimated to {made.to} by {made.use}."
         return f"{count(facts.table.n_obs, 'observation')} in {sections}. The recipe predicts no domains."
     last = facts.guesses[-1]
     kinds = count(len(last.names), "domain")

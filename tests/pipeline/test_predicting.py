@@ -426,6 +426,12 @@ def test_a_view_of_each_section_by_itself_is_not(study):
     assert not one.notes
 
 
+def test_a_view_that_an_earlier_run_wrote_over_is_asked_once(study):
+    row = {"do": "encode", "use": "sinusoidal", "over": "sample", "reads": '{"x": "obsm:X_given"}'}
+    study.uns["triptych"]["made"] = pd.DataFrame(row, index=["obsm:X_given"])
+    assert plan(recipe(), Study(study))[-1].protocol == "donor held out"
+
+
 def test_a_view_that_came_with_the_data_is_told(study):
     one = plan(recipe(), Study(study))[-1]
     assert one.protocol == "donor held out, view as given"

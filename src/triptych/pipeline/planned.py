@@ -109,8 +109,11 @@ class Ledger:
         several = over == STUDY and len(self.study.samples) > 1
         return do == "deconvolve" and several and BY_VERB[do].find(use).takes == "reference"  # type: ignore[attr-defined]
 
-    def saw(self, slot: str) -> bool | None:
-        """Whether a view was fitted on several sections; None where it came with the data."""
+    def saw(self, slot: str, after: frozenset[str] = frozenset()) -> bool | None:
+        """Whether a view was fitted on several sections; None where it came with the data.
+
+        ``after`` are slots that led here: what wrote over its own input is not asked again.
+        """
         if slot in self.written or slot in self.fitted:
             return slot in self.fitted
         made = self.study.made_before(slot)
@@ -118,7 +121,8 @@ class Ledger:
             return None if Slot.parse(slot).container == "obsm" and slot not in OF_DATA else False
         fits = made["over"] == STUDY and hasattr(BY_VERB[made["do"]].find(made["use"]), "fit")
         read = [one for one in json.loads(made["reads"]).values() if ":" in one and one not in OF_DATA]
-        return fits or any(self.saw(one) is not False for one in read)
+        beyond = after | {slot}
+        return fits or any(self.saw(one, beyond) is not False for one in read if one not in beyond)
 
     def note(self, one: PlannedStep) -> None:
         """Keep what a step writes."""

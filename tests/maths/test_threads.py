@@ -25,10 +25,10 @@ def _two_threads():
 
 def test_limit_is_held_and_lifted():
     with one_thread():
-        assert most_threads() == 1
+        assert most_threads() == 1, threadpool_info()
         with one_thread():
-            assert most_threads() == 1
-        assert most_threads() == 1
+            assert most_threads() == 1, threadpool_info()
+        assert most_threads() == 1, threadpool_info()
     assert blas_threads() == 2
 
 

@@ -34,11 +34,9 @@ def folds_of(study: Study, held_out: str) -> dict[str, Codes]:
     DataError
         When there is but one donor or section, so that holding it out leaves nothing to learn from.
     """
+    codes, names = _held(study, held_out)
     if held_out == "block":
-        blocks = blocks_of(study.places(STUDY), BLOCKS)
-        return {f"blocks {fold + 1}": np.flatnonzero(blocks % BLOCKS == fold) for fold in range(BLOCKS)}
-    slot = slots.DONOR if held_out == "donor" else slots.SAMPLE
-    codes, names = study.codes(slot, STUDY)
+        return {f"blocks {fold + 1}": np.flatnonzero(codes % BLOCKS == fold) for fold in range(BLOCKS)}
     if len(names) < 2:
         weaker = "sample" if held_out == "donor" and len(study.samples) > 1 else "block"
         raise DataError(
@@ -50,9 +48,14 @@ def folds_of(study: Study, held_out: str) -> dict[str, Codes]:
 
 def groups_of(study: Study, held_out: str) -> Codes:
     """Code of what a fit holds out inside itself, of the kind that is held out from it, shape (n,)."""
+    return _held(study, held_out)[0]
+
+
+def _held(study: Study, held_out: str) -> tuple[Codes, list[str]]:
+    """Code of the donor, section or block of each observation, shape (n,), and names; blocks have none."""
     if held_out == "block":
-        return blocks_of(study.places(STUDY), BLOCKS)
-    return study.codes(slots.DONOR if held_out == "donor" else slots.SAMPLE, STUDY)[0]
+        return blocks_of(study.places(STUDY), BLOCKS), []
+    return study.codes(slots.DONOR if held_out == "donor" else slots.SAMPLE, STUDY)
 
 
 def together(n: int, folds: Mapping[str, Codes], made: Mapping[str, Any]) -> Abundance:
@@ -82,12 +85,4 @@ def together(n: int, folds: Mapping[str, Codes], made: Mapping[str, Any]) -> Abu
 
 def spread_over(n: int, rows: Codes, part: Abundance) -> Abundance:
     """The abundance of some of n observations, NaN elsewhere."""
-
-    def whole(values: Any) -> Any:
-        if values is None:
-            return None
-        out = np.full((n, len(part.types)), np.nan)
-        out[rows] = values
-        return out
-
-    return Abundance(whole(part.values), part.types, whole(part.low), whole(part.high))
+    return together(n, {"": rows}, {"": part})

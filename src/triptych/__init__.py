@@ -16,17 +16,43 @@ if TYPE_CHECKING:
     from triptych.runs import How, apply, read, run
     from triptych.studies.compare import compare
     from triptych.studies.loading import load_design as load_study
-    from triptych.verbs import align, analyse, cluster, deconvolve, encode, fuse, predict, refine, score
+    from triptych.verbs import (
+        align,
+        analyse,
+        annotate,
+        cluster,
+        deconvolve,
+        encode,
+        fuse,
+        predict,
+        refine,
+        register,
+        score,
+        segment,
+    )
 
 __version__ = version("triptych")
 __all__ = [
-    "How", "align", "analyse", "apply", "cluster", "compare", "deconvolve", "encode", "fuse", "load_recipe",
-    "load_study", "predict", "read", "refine", "run", "score",
+    "How", "align", "analyse", "annotate", "apply", "cluster", "compare", "deconvolve", "encode", "fuse",
+    "load_recipe", "load_study", "predict", "read", "refine", "register", "run", "score", "segment",
 ]  # fmt: skip
 
 _HOME = {
     **dict.fromkeys(
-        ("encode", "align", "fuse", "cluster", "refine", "deconvolve", "predict", "score", "analyse"),
+        (
+            "encode",
+            "align",
+            "fuse",
+            "cluster",
+            "refine",
+            "deconvolve",
+            "predict",
+            "register",
+            "annotate",
+            "segment",
+            "score",
+            "analyse",
+        ),
         ("triptych.verbs", ""),
     ),
     **dict.fromkeys(("read", "run", "apply", "How"), ("triptych.runs", "")),

@@ -17,13 +17,17 @@ from triptych.pipeline import applying, output
 from triptych.pipeline import run as runner
 from triptych.pipeline.cache import Cache
 from triptych.pipeline.chain import Chain
+from triptych.pipeline.labelling import FOLDER, export
 from triptych.pipeline.recipe import Recipe, load
 from triptych.pipeline.record import RunRecord
+from triptych.pipeline.slide_nuclei import last_segmenter
 from triptych.pipeline.study import Study
 from triptych.readers.layouts import ReadOptions
 from triptych.readers.read import read as read_table
+from triptych.report.nuclei_slides import write_nuclei
 from triptych.report.overlays import write_slides
 from triptych.report.write import write_report
+from triptych.tiles.label_store import LabelStore
 
 NO_MODEL: Final = "No model is saved for other sections: "
 
@@ -147,6 +151,8 @@ def finish(
             output.write(table, record, chain.recipe, folder)
             if not chain.obstacle:
                 chain.save(folder / "model")
+            for name, store in record.stores.items():
+                export(LabelStore.open(Path(store)), folder / FOLDER / name)
             write_report(table, record, folder)
     return record
 
@@ -213,6 +219,8 @@ def finish_apply(
     record = applying.apply(chain, table, data=name, command=f"{words.rstrip()} -o again")
     if out is not None:
         with output.filling(out) as folder:
+            if last_segmenter(chain) is not None:
+                write_nuclei(chain, table, record, folder)
             output.write(table, record, chain.recipe, folder)
             write_report(table, record, folder)
             write_slides(table, record, folder)

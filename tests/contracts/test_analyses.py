@@ -15,6 +15,7 @@ from triptych.core.abundance import Abundance
 from triptych.core.analysis import Material
 from triptych.core.errors import DataError
 from triptych.core.protocols import Counts
+from triptych.maths.overlaps import OverlapsBuilder, as_arrays
 
 OPTIONAL = {"pathways": "decoupler"}  # those that need a package of the extra analyses
 DRAWING = {"forest", "ridge"}  # which rows are drawn follows their order
@@ -26,9 +27,9 @@ COMPARING = [name for name in OF_TYPES if name != "colocalisation"]  # it relate
 
 
 def looks_at_groups(name):
-    """Neither at the known labels, nor at abundances, nor at two spaces of which one predicts the other."""
+    """Neither at known labels, abundances or nuclei, nor at two spaces of which one predicts the other."""
     takes = registry.find(name).takes
-    return not takes & {"truth", "abundances"} and not {"x", "counts"} <= takes
+    return not takes & {"truth", "abundances", "nuclei"} and not {"x", "counts"} <= takes
 
 
 @pytest.fixture
@@ -54,8 +55,18 @@ def material(places):
     truth = np.where(rng.uniform(size=80) < 0.3, rng.integers(-1, 2, 80), np.arange(80) % 2)
     counted = Counts(sp.csr_matrix(counts), names, np.zeros(80, int))
     return Material(
-        labels, GROUPS, places, counted, x, truth, GROUPS, abundances(places, rng), ("A1", 'B "2"')
+        labels, GROUPS, places, counted, x, truth, GROUPS, abundances(places, rng), ("A1", 'B "2"'),
+        found_nuclei(),
     )  # fmt: skip
+
+
+def found_nuclei():
+    """Four images of one organ with nuclei of two classes, one of them lost in each."""
+    builder, truth = OverlapsBuilder(GROUPS, 0.25), np.kron(np.arange(9).reshape(3, 3), np.ones((5, 5), int))
+    for lost in range(1, 5):
+        guess, types = np.where(truth == lost, 0, truth), np.arange(8) % 2
+        builder.add((truth, types), (guess, types), organ='breast, "x"', sample="A1")
+    return builder.done()
 
 
 def abundances(places, rng):
@@ -92,10 +103,10 @@ def moved(material, order):
 @pytest.mark.parametrize("name", list(registry))
 def test_contract(name, component, declares, material, unchanged):
     declares(registry, name, component)
-    assert type(component).takes <= {"counts", "x", "truth", "abundances"}
+    assert type(component).takes <= {"counts", "x", "truth", "abundances", "nuclei"}
     unchanged(material.labels, material.counts.matrix, material.x, material.truth)
     unchanged(*(one.values for one in material.abundances.values()))
-    unchanged(material.places.um, material.places.sample)
+    unchanged(material.places.um, material.places.sample, *as_arrays(material.nuclei).values())
     one, two = (component.analyse(material, np.random.default_rng(9)) for _ in range(2))
     pd.testing.assert_frame_equal(one, two, check_exact=True)
     assert isinstance(one, pd.DataFrame)

@@ -1,16 +1,19 @@
 """Every metric: one finite float with a direction, whatever the order of rows and the names of labels.
 
-One that is ``against`` an abundance or an interval is given amounts of five types, in whatever order.
+One that is ``against`` an abundance or an interval is given amounts of five types, in whatever order. One
+that is ``against`` nuclei is given the images that count, and what was found in all.
 """
 
 import numpy as np
 import pytest
 
 from triptych.core.errors import DataError
+from triptych.maths.overlaps import OverlapsBuilder, as_arrays, of_truth
 from triptych.metrics import registry
 
 OF_TYPES = [name for name in registry if registry.find(name).against in ("abundance", "interval")]
-OF_LABELS = [name for name in registry if name not in OF_TYPES]
+OF_NUCLEI = [name for name in registry if registry.find(name).against == "nuclei"]
+OF_LABELS = [name for name in registry if name not in (*OF_TYPES, *OF_NUCLEI)]
 
 
 @pytest.fixture
@@ -22,6 +25,8 @@ def guess(rng):
 def pair(name, guess):
     """What a metric is given: both arguments have something to do with each other."""
     against, rng = registry.find(name).against, np.random.default_rng(3)
+    if name in OF_NUCLEI:
+        return np.arange(6), found_nuclei(rng)
     if name in OF_LABELS:
         return first_argument(registry.find(name), guess), guess
     truth = rng.gamma(0.5, 2.0, (80, 5))
@@ -29,6 +34,20 @@ def pair(name, guess):
     return truth, near if against == "abundance" else np.stack(
         [near - 0.4, near + rng.uniform(0, 1, (80, 5))]
     )
+
+
+def found_nuclei(rng):
+    """Six images of blocks, most of them found, some lost, one made up, some of the wrong class."""
+    builder = OverlapsBuilder(("a", "b"), 0.25)
+    for _ in range(6):
+        grid = np.arange(1, 26).reshape(5, 5) * (rng.uniform(size=(5, 5)) < 0.6)
+        truth = np.pad(np.kron(grid, np.ones((6, 6), np.int64)), ((0, 16), (0, 0)))
+        guess = np.where(rng.uniform(size=truth.shape) < 0.1, 0, truth) * (truth % 5 > 0)
+        guess[38:43, :5] = 30  # made up
+        types = rng.integers(0, 2, 30)
+        told = np.where(rng.uniform(size=30) < 0.2, 1 - types, types)
+        builder.add((truth, types), (guess, told), organ="colon", sample="A")
+    return builder.done()
 
 
 def turned(values, order, axis=0):
@@ -48,16 +67,30 @@ def first_argument(component, guess):
 def test_contract(name, small, declares, pair, unchanged):
     component = small(registry, name)
     declares(registry, name, component)
-    assert component.against in ("truth", "space", "abundance", "interval")
+    assert component.against in ("truth", "space", "abundance", "interval", "nuclei")
     assert isinstance(component.greater_is_better, bool)
-    unchanged(*pair)
+    unchanged(*(as_arrays(pair[1]).values() if name in OF_NUCLEI else pair))
     found = component.score(*pair)
     assert type(found) is float
     assert np.isfinite(found)
     assert found == component.score(*pair)
 
 
-@pytest.mark.parametrize("name", list(registry))
+@pytest.mark.parametrize("name", OF_NUCLEI)
+def test_nuclei(name, small, pair):
+    """The order of images does not matter, repeats count, and the truth is best."""
+    component, (images, found) = small(registry, name), pair
+    assert isinstance(component.of_types, bool)
+    score = component.score(images, found)
+    assert component.score(images[::-1], found) == pytest.approx(score)
+    assert component.score(np.tile(images, 3), found) == pytest.approx(score)
+    best = component.score(images, of_truth(found))
+    assert best > score if component.greater_is_better else best < score
+    with pytest.raises(DataError, match=f"{name}: there is no image"):
+        component.score(images[:0], found)
+
+
+@pytest.mark.parametrize("name", [*OF_LABELS, *OF_TYPES])
 def test_order_of_rows_does_not_matter(name, small, pair, rng):
     component, order = small(registry, name), rng.permutation(80)
     moved = (turned(values, order) for values in pair)

@@ -13,6 +13,7 @@ FLOORS = {
     "maths": 1, "nets": 1, "tiles": 1,
     "readers": 2, "encoders": 2, "aligners": 2, "fusers": 2, "clusterers": 2, "refiners": 2,
     "metrics": 2, "stains": 2, "analyses": 2, "deconvolvers": 2, "predictors": 2,
+    "segmenters": 2, "annotators": 2, "registrars": 2,
     "pipeline": 3, "recipes": 3, "verbs": 3,
     "plots": 4, "report": 4,
     "runs": 5,
@@ -20,7 +21,10 @@ FLOORS = {
     "cli": 7, "__main__": 7,
 }  # fmt: skip
 # A room may use another room of its own floor only where the house says so.
-SIDEWAYS = {("verbs", "pipeline"), ("report", "plots"), ("pipeline", "recipes"), ("__main__", "cli")}
+SIDEWAYS = {
+    ("nets", "maths"), ("tiles", "maths"),
+    ("verbs", "pipeline"), ("report", "plots"), ("pipeline", "recipes"), ("__main__", "cli"),
+}  # fmt: skip
 FILES = sorted(path for path in SRC.rglob("*.py") if path != SRC / "__init__.py")
 
 

@@ -21,6 +21,7 @@ registry: Final = Registry(
         "ridge": "triptych.analyses.ridge:Ridge",
         "colocalisation": "triptych.analyses.colocalisation:Colocalisation",
         "colocalisation-similarity": "triptych.analyses.colocalisation_similarity:ColocalisationSimilarity",
+        "nuclei-scores": "triptych.analyses.nuclei_scores:NucleiScores",
         "predictability": "triptych.analyses.predictability:Predictability",
     },
 )

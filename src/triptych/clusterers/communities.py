@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from threading import Lock
 from typing import Any, Final, Literal, TypeAlias
 
 import numpy as np
@@ -21,7 +18,6 @@ from triptych.maths.graphs import jaccard, nearest_rows
 from triptych.maths.threads import one_thread
 
 ROWS: Final = 4096  # rows that vote at once
-_lock = Lock()  # igraph has one random number generator for the process
 
 EdgeWeights: TypeAlias = Literal["jaccard", "one"]
 
@@ -124,19 +120,6 @@ def neighbour_graph(x: Matrix, neighbours: int, weights: EdgeWeights) -> tuple[A
     An igraph graph of n nodes without directions, and one weight for each edge.
     """
     return NeighbourGraphs.of(x, neighbours, weights).graph(neighbours)
-
-
-@contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """Let igraph draw from a generator of our own, then from Python's as it does by default."""
-    import igraph
-
-    with _lock:
-        igraph.set_random_number_generator(random.Random(seed))  # noqa: S311
-        try:
-            yield
-        finally:
-            igraph.set_random_number_generator(random)
 
 
 def nearest_labels(space: Matrix, labels: Codes, x: Matrix, neighbours: int) -> Iterator[Codes]:

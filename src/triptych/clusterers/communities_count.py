@@ -8,10 +8,11 @@ from typing import Any, Final
 
 import numpy as np
 
-from triptych.clusterers.communities import check_community_rows, neighbour_graph, seeded
+from triptych.clusterers.communities import check_community_rows, neighbour_graph
 from triptych.core.errors import TriptychWarning
 from triptych.core.protocols import Codes, Matrix
 from triptych.core.randomness import seed_from
+from triptych.maths.communities import seeded
 
 TRIES: Final = 25  # resolutions tried
 FACTOR: Final = 4.0  # from one resolution to the next, until one gives too few and one too many

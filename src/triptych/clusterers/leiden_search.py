@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from triptych.clusterers.communities import NeighbourGraphs, check_community_rows, seeded
+from triptych.clusterers.communities import NeighbourGraphs, check_community_rows
 from triptych.clusterers.communities_consensus import Communities, agreed
 from triptych.clusterers.communities_count import Partition
 from triptych.clusterers.door import by_size
@@ -15,6 +15,7 @@ from triptych.clusterers.silhouette_grid import best_of, mean_silhouettes
 from triptych.core.progress import track
 from triptych.core.protocols import Codes, Matrix
 from triptych.core.randomness import seed_from
+from triptych.maths.communities import seeded
 
 Numbers = dict[str, int | float]  # setting → the value chosen
 

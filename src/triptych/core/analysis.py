@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
 import numpy as np
 
 from triptych.core.abundance import Abundance
+from triptych.core.nuclei import Overlaps
 from triptych.core.protocols import Array, Codes, Counts, Places
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ class Material:
         Cell types by role, e.g. ``truth`` and ``guess``; their rows are the observations.
     samples
         Name of each code of ``places.sample``.
+    nuclei
+        True and found nuclei in some images; then nothing else is given.
     """
 
     labels: Codes
@@ -50,12 +53,13 @@ class Material:
     truth_names: tuple[str, ...] = ()
     abundances: Mapping[str, Abundance] = field(default_factory=dict)
     samples: tuple[str, ...] = ()
+    nuclei: Overlaps | None = None
 
 
 @runtime_checkable
 class Analysis(Protocol):
     """Arrays → a tidy table, one row per result."""
 
-    takes: ClassVar[frozenset[str]]  # of "counts", "x", "truth" and "abundances"; the last needs no labels
+    takes: ClassVar[frozenset[str]]  # of "counts", "x", "truth"; or "abundances", or "nuclei": no labels
 
     def analyse(self, material: Material, rng: np.random.Generator) -> pd.DataFrame: ...

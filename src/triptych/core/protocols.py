@@ -258,10 +258,11 @@ class Metric(Protocol):
 
     ``against`` says what the first argument is: ``truth`` (codes of shape (n,), none missing), ``space`` (a
     matrix of shape (n, d)), ``abundance`` (that is known, shape (n, t); the guess has the same shape and
-    types, neither misses a row) or ``interval`` (the same; the guess has shape (2, n, t), low and high).
+    types, neither misses a row), ``interval`` (the same; the guess has shape (2, n, t), low and high) or
+    ``nuclei`` (the images that count, as `Indices`; the guess is a `triptych.core.nuclei.Overlaps`).
     """
 
-    against: ClassVar[Literal["truth", "space", "abundance", "interval"]]
+    against: ClassVar[Literal["truth", "space", "abundance", "interval", "nuclei"]]
     greater_is_better: ClassVar[bool]
 
     def score(self, truth: Any, guess: Any) -> float: ...

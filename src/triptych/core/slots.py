@@ -12,7 +12,7 @@ from typing import Final
 
 from triptych.core.errors import RecipeError
 
-CONTAINERS: Final = ("layers", "obs", "obsm", "obsp")
+CONTAINERS: Final = ("layers", "obs", "obsm", "obsp", "nuclei")
 KEY: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]*")
 
 COUNTS: Final = "layers:counts"  # raw integer counts, CSR
@@ -26,6 +26,9 @@ ABUNDANCE: Final = (
 SPATIAL: Final = "obsm:spatial"  # full-resolution pixels, x then y
 SPATIAL_UM: Final = "obsm:spatial_um"  # micrometres, x then y
 IMAGE: Final = "image"  # the section's pixels, beside the table
+REGISTERED: Final = "obsm:spatial_registered"  # the same pixels, where the picture shows the nuclei
+NUCLEUS_TYPE: Final = "obs:nucleus_type"  # type of each nucleus by its transcripts; missing = not sure enough
+OUTLINES: Final = "outlines"  # outlines of its nuclei, or a picture of labels, beside the table
 STAINS: Final = "stains"  # its fluorescence channels, beside the table
 MOLECULES: Final = "molecules"  # its single transcripts, beside the table
 OF_DATA: Final = (COUNTS, SAMPLE, DONOR, BATCH, TRUTH, SPATIAL, SPATIAL_UM)

@@ -21,6 +21,7 @@ registry: Final = Registry(
         "lookup": "triptych.encoders.places.lookup:Lookup",
         "sinusoidal": "triptych.encoders.places.sinusoidal:Sinusoidal",
         "stain-texture": "triptych.encoders.images.stain_texture:StainTexture",
+        "nuclei-counts": "triptych.encoders.images.nuclei_counts:NucleiCounts",
         "mean-rgb": "triptych.encoders.images.mean_rgb:MeanRgb",
         "inception-v3": "triptych.encoders.images.inception_v3:InceptionV3",
         "dinov2": "triptych.encoders.images.dinov2:Dinov2",

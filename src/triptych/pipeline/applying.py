@@ -16,12 +16,14 @@ from anndata import AnnData
 from triptych.core import slots
 from triptych.core.checks import listing
 from triptych.core.errors import DataError, TriptychWarning
+from triptych.core.nuclei import Overlaps
 from triptych.core.progress import track
 from triptych.core.protocols import Array
 from triptych.core.randomness import generator
-from triptych.pipeline import identity, predicting, scoring
+from triptych.pipeline import identity, predicting, scoring, segmenting
 from triptych.pipeline.chain import Chain, Link
 from triptych.pipeline.newness import DISTANCE, KNOWN_DONOR, OF_FIT, distances, relations
+from triptych.pipeline.outlined import has_known
 from triptych.pipeline.plan import nothing_to_judge
 from triptych.pipeline.provenance import peak_mib, remember, versions
 from triptych.pipeline.record import RunRecord, StepRecord
@@ -80,6 +82,9 @@ def apply(chain: Chain, table: AnnData, *, data: str = "", command: str = "") ->
 
 
 def _require(link: Link, study: Study, written: set[str]) -> None:
+    if link.step.do == "segment":  # what the fit learned from labels is applied without them
+        study.require(slots.IMAGE)
+        return
     for slot in reads_of(link.step, link.component).values():
         learned = slot in {slots.TRUTH, getattr(link.step, "target", ""), slots.DONOR}
         if slot not in written and not learned:  # what a fit learned from labels is applied without
@@ -93,9 +98,11 @@ def _linked(chain: Chain, link: Link, study: Study) -> StepRecord:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", TriptychWarning)
         inputs = {}
-        if step.do == "predict":
+        if step.do == "segment":
+            values: dict[str, Any] = {STUDY: _segmented(chain, link, study)}
+        elif step.do == "predict":
             given = predicting.new(study, step, link.component, reads)
-            values: dict[str, Any] = {STUDY: predicting.applied(link.model, given)}
+            values = {STUDY: predicting.applied(link.model, given)}
         elif link.model is not None:
             inputs = gather(study, step, link.component, reads, STUDY)
             if getattr(link.component, "takes", "") == "counts" and step.do == "align":
@@ -114,6 +121,13 @@ def _linked(chain: Chain, link: Link, study: Study) -> StepRecord:
         notes=list(notes_of(caught)), cite=link.component.cite,
         gives=str(getattr(link.component, "gives", "")),
     )  # fmt: skip
+
+
+def _segmented(chain: Chain, link: Link, study: Study) -> Overlaps:
+    """What a model finds in the sections of which nuclei are known."""
+    known = [name for name in study.samples if has_known(study, name)]
+    sections = [segmenting.judged_section(study, link.step, name) for name in known]
+    return segmenting.judged(link.model, sections, frozenset(chain.trained.organs.values()))
 
 
 def _plain(chain: Chain, link: Link, study: Study, reads: dict[str, str], name: str) -> Array:

@@ -44,6 +44,12 @@ BESIDE: Final = {
         "Put the instrument's images beside its tables, or name them in a study manifest: "
         "stains: {DAPI: dapi.tif}.",
     ),
+    slots.OUTLINES: Beside(
+        "nucleus_boundaries",
+        "are no outlines of nuclei",
+        "Bring sections with outlines or known labels of nuclei: a Xenium bundle, a HEST folder, or a folder "
+        "with images and instances.",
+    ),
     slots.MOLECULES: Beside(
         "transcripts",
         "are no single transcripts",
@@ -66,7 +72,10 @@ def without(slot: str, about: pd.DataFrame) -> list[str]:
     column = BESIDE[slot].column
     if column not in about:  # written by an older version
         return [str(name) for name in about.index]
-    return [str(name) for name in about.index[about[column].astype(str) == ""]]
+    lacks = about[column].astype(str) == ""
+    if slot == slots.OUTLINES and "nuclei" in about:  # a picture of labels serves too
+        lacks &= about["nuclei"].astype(str) == ""
+    return [str(name) for name in about.index[lacks]]
 
 
 def digest(slot: str, about: Mapping[str, Any]) -> str:
@@ -83,6 +92,13 @@ def digest(slot: str, about: Mapping[str, Any]) -> str:
     if slot == slots.STAINS:
         files = {name: _file(path) for name, path in json.loads(named).items()}
         return identity.of_json([files, str(about["stain_matrix"])])
+    if slot == slots.OUTLINES:
+        beside = (
+            str(Path(str(about.get("nuclei", ""))).with_suffix(".types.csv")) if about.get("nuclei") else ""
+        )
+        files = [named, str(about.get("nuclei", "")), beside]
+        digests = [_file(one) for one in files if one and Path(one).exists()]
+        return identity.of_json([digests, str(about.get("outline_matrix", "")), float(about["mpp"])])
     if slot == slots.MOLECULES:
         return identity.of_json([*_file(named), str(about.get("stain_matrix", "")), float(about["mpp"])])
     return identity.of_json([*_file(named), [float(about["mpp"]), float(about["image_scale"])]])

@@ -23,7 +23,9 @@ import scipy.sparse as sp
 
 from triptych.core.abundance import Abundance
 from triptych.core.errors import CacheError
+from triptych.core.nuclei import Overlaps
 from triptych.core.protocols import Array
+from triptych.maths.overlaps import as_arrays, from_arrays
 from triptych.pipeline import cached_tables
 from triptych.pipeline.identity import of_file
 
@@ -80,7 +82,7 @@ class Cache:
         """The folder of the fitted model of an entry that `has` one; `get` has checked its digests."""
         return self._place(key) / MODEL
 
-    def get(self, key: str) -> Array | Abundance | pd.DataFrame | None:
+    def get(self, key: str) -> Array | Abundance | Overlaps | pd.DataFrame | None:
         """The value; None when there is none or when the entry is damaged, which is logged."""
         place = self._place(key)
         if not self.has(key):
@@ -98,6 +100,8 @@ class Cache:
         os.utime(place / "entry.json")
         if "value" in arrays:
             return arrays["value"]
+        if "classes" in arrays:
+            return from_arrays(arrays)
         if "types" in arrays:
             return Abundance(
                 arrays["values"], tuple(map(str, arrays["types"])), arrays.get("low"), arrays.get("high")
@@ -177,6 +181,8 @@ class Cache:
 def _parts(value: Any) -> dict[str, np.ndarray[Any, Any]]:
     if isinstance(value, pd.DataFrame):
         return cached_tables.to_arrays(value)
+    if isinstance(value, Overlaps):
+        return as_arrays(value)
     if isinstance(value, Abundance):
         ends = {name: part for name in ("low", "high") if (part := getattr(value, name)) is not None}
         return {"values": value.values, "types": np.array(value.types, np.str_), **ends}

@@ -15,6 +15,7 @@ from triptych.core import slots
 from triptych.core.errors import DataError, WeightsError
 from triptych.maths.outlying import Profiles, Reference
 from triptych.pipeline.chain_file import ABOUT, FORMAT, Linked, Trained, Written, written_in
+from triptych.pipeline.labelling import organ_of
 from triptych.pipeline.planned import PlannedStep
 from triptych.pipeline.provenance import versions
 from triptych.pipeline.recipe import Recipe, validated
@@ -117,6 +118,7 @@ class Chain:
             else {},
             k_from={one.step.writes: one.k_from for one in making if one.k_from != "recipe"},
             versions=versions(),
+            organs=_organs(making, study),
         )
         genes = tuple(study.table.var_names.astype(str))
         profiles = None
@@ -194,8 +196,8 @@ class Chain:
 
 
 def _making(step: Any) -> bool:
-    """Whether a step makes something of other sections too: a deconvolution only made what was learned."""
-    return bool(step.writes) and step.do != "deconvolve"
+    """Whether a step makes something of other sections too: some only made what was learned."""
+    return bool(step.writes) and step.do not in {"deconvolve", "register", "annotate"}
 
 
 def _step(index: int) -> str:
@@ -236,6 +238,13 @@ def _spaces(study: Study, written: set[str]) -> dict[str, Reference]:
         if not sp.issparse(x) and x.shape[1] <= WIDEST and np.isfinite(x).all():
             found[slot] = Reference.of(np.asarray(x), section)
     return found
+
+
+def _organs(making: list[PlannedStep], study: Study) -> dict[str, str]:
+    """Sample → organ, where nuclei were learned from."""
+    if not any(one.step.do == "segment" for one in making):
+        return {}
+    return {name: organ_of(study, name) for name in study.samples}
 
 
 def _obstacle(making: list[PlannedStep]) -> str:

@@ -31,6 +31,8 @@ class Trained(BaseModel):
         Slot of labels → where its k came from.
     versions
         Package → version.
+    organs
+        Sample → organ, where a nuclei model was fitted.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -40,6 +42,7 @@ class Trained(BaseModel):
     counts: dict[str, str]
     k_from: dict[str, str]
     versions: dict[str, str]
+    organs: dict[str, str] = Field(default_factory=dict)
 
 
 class Linked(BaseModel):

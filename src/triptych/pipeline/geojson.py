@@ -23,7 +23,7 @@ from scipy.spatial import cKDTree
 from triptych.core import slots
 from triptych.core.checks import listing
 from triptych.core.errors import DataError, MissingSlotError
-from triptych.core.protocols import Matrix
+from triptych.core.protocols import Indices, Matrix
 from triptych.core.slots import Slot
 
 ENDS: Final = ("low", "high")  # of the interval: slots beside the one that is written
@@ -138,7 +138,7 @@ def _frames(table: AnnData, slot: str) -> list[pd.DataFrame]:
     return found
 
 
-def side_px(table: AnnData, rows: NDArray[np.intp], xy: Matrix) -> float:
+def side_px(table: AnnData, rows: Indices, xy: Matrix) -> float:
     """How wide the squares of a section are.
 
     Parameters

@@ -24,6 +24,8 @@ def undefined(planned: PlannedStep, values: dict[str, Any]) -> list[str]:
 
 
 def _why(planned: PlannedStep) -> str:
+    if planned.units[0].component.against == "nuclei":
+        return "no picture of it is judged, or nothing in it"
     of_types = planned.units[0].component.against in OF_ABUNDANCE
     return "nothing known varies" if of_types else "too few clusters"
 

@@ -30,7 +30,7 @@ SHOWN = "shown.safetensors"  # pictures and losses of models
 SEPARATOR = "|"
 STAGING = ".triptych-"
 SOMETIMES = (  # not of every run
-    "model", "tables", "slides", SHOWN, "runs.csv", "summary.csv", "pairs.csv", "folds.csv",
+    "model", "tables", "slides", "tiles", SHOWN, "runs.csv", "summary.csv", "pairs.csv", "folds.csv",
 )  # fmt: skip
 
 

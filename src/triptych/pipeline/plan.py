@@ -13,9 +13,10 @@ from triptych.aligners.none import Unaligned
 from triptych.core import extras, slots
 from triptych.core.checks import listing
 from triptych.core.errors import DataError, RecipeError
-from triptych.pipeline import identity
+from triptych.pipeline import identity, segmenting
 from triptych.pipeline.cache import Cache
 from triptych.pipeline.folding import WEAKER, WORDS, folds_of
+from triptych.pipeline.outlined import has_known
 from triptych.pipeline.planned import TRANSDUCTIVE, Ledger, PlannedStep, Unit
 from triptych.pipeline.recipe import Recipe
 from triptych.pipeline.rooms import BY_VERB
@@ -24,7 +25,9 @@ from triptych.pipeline.wiring import check, over_of, reads_of
 from triptych.stains import registry as stains
 
 JUDGING = frozenset({"score", "analyse"})
-PATHS = frozenset({"weights", "network", "dictionaries", "orthologues"})  # say where a file lies
+PATHS = frozenset(  # say where a file lies
+    {"weights", "model", "markers", "network", "dictionaries", "orthologues"}
+)
 
 
 def plan(
@@ -67,6 +70,8 @@ def plan(
         names = study.samples if over == "sample" else (STUDY,)
         if step.do == "predict":
             names = _folds(study, step, per_sample=per_sample)
+        if step.do == "segment":
+            names = (*segmenting.folds_of(study, step.held_out), STUDY)
         made = [_unit(ledger, recipe, step, component, name) for name in names]
         notes = tuple(dict.fromkeys(note for _, found in made for note in found))
         k_from = _k_from(ledger, step, reads, names)
@@ -101,6 +106,8 @@ def _folds(study: Study, step: Any, *, per_sample: bool) -> tuple[str, ...]:
 
 def _protocol(ledger: Ledger, step: Any, reads: dict[str, str]) -> tuple[str, list[str]]:
     """How what a step writes or scores was fitted, in words, and what the user should know of it."""
+    if step.do == "segment":
+        return _held_against(ledger.study, step)
     if step.do != "predict":
         read = reads.get("guess") or reads.get("labels") or ""
         return ledger.said(read) or TRANSDUCTIVE, []
@@ -119,6 +126,17 @@ def _protocol(ledger: Ledger, step: Any, reads: dict[str, str]) -> tuple[str, li
         notes.append(f"{listing(given)} came with the data: whether it saw what is held out is not known.")
     words = (", view transductive" if seen else "") + (", view as given" if given else "")
     return WORDS[step.held_out] + words, notes
+
+
+def _held_against(study: Study, step: Any) -> tuple[str, list[str]]:
+    """How a segmentation is judged: what was held out, and whether what it is held against is known."""
+    known = [name for name in study.samples if has_known(study, name)]
+    notes = [segmenting.WEAKER[step.held_out]] if step.held_out in segmenting.WEAKER else []
+    against = "known nuclei" if len(known) == len(study.samples) else "outlines of the instrument"
+    if 0 < len(known) < len(study.samples):
+        against = "known nuclei or outlines"
+        notes.append(f"Held against known nuclei: {listing(known)}; the others against their outlines.")
+    return f"{segmenting.WORDS[step.held_out]}, {against}", notes
 
 
 def _components(recipe: Recipe) -> Iterator[Any]:
@@ -179,10 +197,10 @@ def _unit(ledger: Ledger, recipe: Recipe, step: Any, component: Any, name: str) 
     there = {role: slot for role, slot in reads.items() if slot not in ledger.written}
     if step.do in JUDGING and nothing_to_judge(step.do, study, there, name):
         return Unit(name, component, "", "skipped"), notes
-    read_as = STUDY if step.do == "predict" else name
+    read_as = STUDY if step.do in {"predict", "segment"} else name
     inputs = [(role, ledger.identity(slot, read_as)) for role, slot in reads.items()]
     inputs += _beside(step, component)
-    inputs += [("fold", name)] if step.do == "predict" else []
+    inputs += [("fold", name)] if step.do in {"predict", "segment"} else []
     drawn = component.random or step.do in {"score", "analyse"} or getattr(step, "stain", None)
     name_of = type(getattr(component, "of", component)).__qualname__
     about = (step.do, name_of, component.revision)
@@ -203,6 +221,9 @@ def _beside(step: Any, component: Any) -> list[tuple[str, str]]:
         found += [("given", identity.of_file(given)), ("columns", identity.of_json([step.types, step.batch]))]
     if step.do == "predict":
         found.append(("rule", identity.of_json([step.held_out, step.background_above])))
+    if step.do == "segment":
+        rule = step.model_dump(mode="json", exclude={"do", "use", "params", "over", "to"})
+        found.append(("rule", identity.of_json(rule)))
     if getattr(step, "stain", None):
         normaliser = stains.make(step.stain.use, step.stain.params)
         about = [step.stain.use, type(normaliser).revision, asdict(normaliser)]

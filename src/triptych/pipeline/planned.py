@@ -74,8 +74,10 @@ class PlannedStep:
 
     def fits(self, unit: str) -> bool:
         """Whether its component is fitted, so that what it learns from a unit comes back."""
-        if self.step.do == "predict":
+        if self.step.do in {"predict", "segment"}:
             return unit == STUDY
+        if self.step.do == "register":
+            return True
         return hasattr(self.units[0].component, "fit") and (self.wanted or self.over == "study")
 
     @property
@@ -127,7 +129,7 @@ class Ledger:
     def note(self, one: PlannedStep) -> None:
         """Keep what a step writes."""
         slot, keys = one.step.writes, {unit.name: unit.key for unit in one.units}
-        if one.step.do == "predict":  # read as a whole, whatever its folds were
+        if one.step.do in {"predict", "segment"}:  # read as a whole, whatever its folds were
             keys = {STUDY: identity.of_json(sorted(keys.items()))}
         if self._jointly(one.step.do, one.step.use, one.over):
             self.together.add(slot)

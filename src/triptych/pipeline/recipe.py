@@ -164,7 +164,7 @@ def _models() -> tuple[type[BaseModel], ...]:
 
     return (
         steps.Encode, steps.Align, steps.Fuse, steps.Cluster, steps.Refine, steps.Deconvolve, steps.Predict,
-        steps.Score, steps.Analyse,
+        steps.Register, steps.Annotate, steps.Segment, steps.Score, steps.Analyse,
     )  # fmt: skip
 
 

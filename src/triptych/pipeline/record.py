@@ -137,6 +137,8 @@ class RunRecord:
         Name → what an analysis found, one row per result.
     pictures, losses
         As in `Shown`.
+    stores
+        What tiles were made of → the folder of the store of labelled tiles.
     """
 
     recipe: str
@@ -157,3 +159,4 @@ class RunRecord:
     tables: dict[str, pd.DataFrame] = field(default_factory=dict)
     pictures: dict[str, dict[str, NDArray[np.uint8]]] = field(default_factory=dict)
     losses: dict[str, dict[str, NDArray[np.floating[Any]]]] = field(default_factory=dict)
+    stores: dict[str, str] = field(default_factory=dict)

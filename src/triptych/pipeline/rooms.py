@@ -7,6 +7,7 @@ from typing import Final
 from triptych import (
     aligners,
     analyses,
+    annotators,
     clusterers,
     deconvolvers,
     encoders,
@@ -15,6 +16,8 @@ from triptych import (
     predictors,
     readers,
     refiners,
+    registrars,
+    segmenters,
     stains,
 )
 from triptych.core.registry import Registry
@@ -27,6 +30,9 @@ BY_VERB: Final[dict[str, Registry]] = {
     "refine": refiners.registry,
     "deconvolve": deconvolvers.registry,
     "predict": predictors.registry,
+    "register": registrars.registry,
+    "annotate": annotators.registry,
+    "segment": segmenters.registry,
     "score": metrics.registry,
     "analyse": analyses.registry,
 }

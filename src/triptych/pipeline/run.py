@@ -7,6 +7,7 @@ import logging
 import time
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from anndata import AnnData
@@ -14,8 +15,7 @@ from anndata import AnnData
 from triptych.core.errors import WeightsError
 from triptych.core.executors import Executor, Serial
 from triptych.core.progress import track
-from triptych.core.randomness import generator
-from triptych.pipeline import folding, limits, scoring
+from triptych.pipeline import folding, limits, registering, scoring, segmenting
 from triptych.pipeline.cache import Cache
 from triptych.pipeline.chain import Chain
 from triptych.pipeline.each import bound
@@ -24,11 +24,12 @@ from triptych.pipeline.plan import JUDGING, plan
 from triptych.pipeline.planned import PlannedStep, Unit
 from triptych.pipeline.provenance import peak_mib, remember, versions
 from triptych.pipeline.recipe import Recipe
-from triptych.pipeline.record import RunRecord, Shown, StepRecord
-from triptych.pipeline.scored import K_WORDS, score_rows, together
+from triptych.pipeline.record import RunRecord, StepRecord
 from triptych.pipeline.study import STUDY, Study
+from triptych.pipeline.told import Told
 from triptych.pipeline.windowing import loaded
 from triptych.pipeline.work import Made, Task, gathered, make
+from triptych.pipeline.written import put_annotation
 
 log = logging.getLogger(__name__)
 
@@ -83,30 +84,24 @@ def run(
     identity, recipe = study.identity, bound(recipe, study)
     planned = plan(recipe, study, cache, per_sample=per_sample)
     study.neighbours_wanted = _neighbours_wanted(planned)
-    records, rows, tables, models, shown = [], [], {}, Learned(), Shown()
+    records, models, told = [], Learned(), Told(study, recipe.seed)
     for step in track(planned, recipe.name, len(planned)):
         with Peak() as memory:
             done, made = _run_step(step, study, models, recipe.seed, cache, executor or Serial())
         done.peak_mib = memory.mib
         log.info("%d %s %s: %.1f s", step.index, step.step.do, step.step.use, done.seconds)
         records.append(done)
-        values = {unit: one.value for unit, one in made.items()}
         if step.keeps:
             models.kept[step.index] = made[STUDY].model
-            shown.see(step.step.writes, made[STUDY].model)
-        if step.step.do == "analyse" and values:
-            tables[step.step.to] = together(values)
-        if step.step.do == "score":
-            done.notes += limits.undefined(step, values)
-            rows += _scored(step, study, recipe.seed, values)
-    scores = scoring.table(rows)
+        told.take(step, done, made)
+    scores = scoring.table(told.rows)
     record = RunRecord(
         recipe=recipe.name, title=recipe.title, cite=recipe.cite, seed=recipe.seed,
         data=data, options=options,
         data_identity=identity, steps=records, scores=scores,
         warnings=limits.warnings(planned, records, study),
         versions=versions(), started=started, seconds=time.perf_counter() - start, peak_mib=peak_mib(),
-        tables=tables, pictures=shown.pictures, losses=shown.losses,
+        tables=told.tables, pictures=told.shown.pictures, losses=told.shown.losses, stores=told.stores,
     )  # fmt: skip
     remember(table, record)
     return Done(record, Chain.of(recipe, planned, models.kept, study, data))
@@ -163,7 +158,9 @@ def _run_step(
         gives=str(getattr(planned.units[0].component, "gives", "")),
     )  # fmt: skip
     made = _made(planned, study, models, seed, cache, executor, record)
-    if step.writes:
+    if step.do == "annotate":
+        put_annotation(study.table, step.writes, made[STUDY].value, step.least_confidence)
+    elif step.writes:
         study.write(step.writes, _written(planned, study, made))
     if step.also:
         x = planned.reads["x"]
@@ -178,6 +175,8 @@ def _run_step(
 def _written(planned: PlannedStep, study: Study, made: dict[str, Made]) -> dict[str, Any]:
     """Unit → value; what was predicted of each fold, by models that never saw it, is put together."""
     values = {unit: one.value for unit, one in made.items()}
+    if planned.step.do == "segment":
+        return {STUDY: segmenting.together(values)}
     if planned.step.do == "predict":
         folds = folding.folds_of(study, planned.step.held_out)
     elif planned.step.do == "deconvolve" and planned.over == "sample":
@@ -232,13 +231,20 @@ def _cached(unit: Unit, cache: Cache | None, *, model: bool) -> Made | None:
     if cache is None or value is None:
         return None
     try:
-        learned = unit.component.restore(cache.model(unit.key)) if model else None
+        learned = _restored(unit.component, cache.model(unit.key)) if model else None
     except WeightsError as error:  # e.g. written by another version
         log.warning("the model of cache entry %s is made again: %s", unit.key[:12], error)
         return None
     about = cache.about(unit.key)
     chosen = about.get("chosen", {})
     return Made(value, learned, tuple(about.get("notes", ())), float(about.get("seconds", 0.0)), chosen)
+
+
+def _restored(component: Any, folder: Path) -> Any:
+    """What a component learned; a registrar learns nothing, and what it found is kept."""
+    if not hasattr(component, "restore"):
+        return registering.FoundShift.load(folder)
+    return component.restore(folder)
 
 
 class _Make:
@@ -263,9 +269,3 @@ def _params(planned: PlannedStep) -> dict[str, Any]:
 def _merged(values: list[Any], units: list[str]) -> Any:
     same = all(value == values[0] for value in values)
     return values[0] if same else dict(zip(units, values, strict=True))
-
-
-def _scored(planned: PlannedStep, study: Study, seed: int, values: dict[str, Any]) -> list[dict[str, Any]]:
-    """Rows of the long table that one score step gives."""
-    rng, protocol = generator(seed, f"{planned.index:016x}"), f"{planned.protocol}{K_WORDS[planned.k_from]}"
-    return score_rows(planned.step, study, values, seed=seed, protocol=protocol, rng=rng)

@@ -42,6 +42,7 @@ def score_rows(
     where = f", in {step.x}" if step.x else ""
     plain = step.truth in {slots.TRUTH, slots.ABUNDANCE}
     other = "" if step.x or plain else f":{Slot.parse(step.truth).key}"
+    other = f":{step.organs}" if step.organs != "all" else other
     common = {"metric": f"{step.use}{other}", "slot": step.guess, "seed": seed, "protocol": protocol + where}
     named = {"(all)" if unit == STUDY else unit: np.asarray(value) for unit, value in values.items()}
     rows = scoring.rows_of(named, common, study.donors, rng)

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 
+from triptych.core.nuclei import Overlaps
 from triptych.core.protocols import Codes, Indices, Matrix, Places, Vector
 from triptych.maths.bootstrap import block_interval, group_interval, spatial_blocks
 from triptych.maths.neighbours import Neighbours
+from triptych.maths.overlaps import of_truth
 from triptych.metrics.controls import oracle, shuffled
 from triptych.pipeline.record import SCORE_COLUMNS
 
 MEAN: Final = "(mean)"
+LEAST_IMAGES: Final = 3  # pictures below which no interval is given
+DRAWS: Final = 200
 FIELDS: Final = ("value", "low", "high", "n", "shuffled", "oracle")
 
 
@@ -40,6 +45,8 @@ def score(metric: Any, *, against: Any, guess: Any, places: Places, rng: np.rand
     Shape (6,): value, low, high, n, value of the shuffled guess, value of the oracle.
     The interval is NaN for a metric of a space, whose observations cannot be repeated.
     """
+    if metric.against == "nuclei":
+        return _of_nuclei(metric, against, guess, rng)
     if metric.against in {"abundance", "interval"}:
         return _of_types(metric, against, guess, places, rng)
     if metric.against == "space":
@@ -90,6 +97,25 @@ def _of_types(metric: Any, truth: Matrix, guess: Matrix, places: Places, rng: np
     oracle_value = metric.score(truth, truth) if metric.against == "abundance" else np.nan
     shuffled_value = metric.score(truth, guess[..., order, :])
     return np.array([metric.score(truth, guess), low, high, len(known), shuffled_value, oracle_value])
+
+
+def _of_nuclei(metric: Any, images: Indices, found: Overlaps, rng: np.random.Generator) -> Vector:
+    """Nuclei in some pictures; intervals draw pictures, the shuffled guess has the types of other nuclei."""
+    if not len(images):
+        return np.array([np.nan, np.nan, np.nan, 0, np.nan, np.nan])
+    low, high = np.nan, np.nan
+    if len(images) >= LEAST_IMAGES:
+        drawn = [metric.score(rng.choice(images, len(images)), found) for _ in range(DRAWS)]
+        if np.isfinite(drawn).all():
+            low, high = np.quantile(drawn, [0.025, 0.975])
+    floor = np.nan
+    if metric.of_types:
+        order = rng.permutation(len(found.guess["type"]))
+        floor = metric.score(
+            images, replace(found, guess={**found.guess, "type": found.guess["type"][order]})
+        )
+    perfect = metric.score(images, of_truth(found))
+    return np.array([metric.score(images, found), low, high, len(images), floor, perfect])
 
 
 def _in_space(metric: Any, space: Any, guess: Codes, rng: np.random.Generator) -> Vector:

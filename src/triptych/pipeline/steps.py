@@ -8,68 +8,18 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from triptych.core import slots
 from triptych.core.slots import Slot
 from triptych.pipeline.blocks import Each
+from triptych.pipeline.step import AbundanceOut, BaseStep, LabelsOut, MatrixOut, Over, SlotName
+from triptych.pipeline.steps_nuclei import Annotate, Register, Segment
 
-Over = Literal["sample", "study"]
 KFrom = Literal["recipe", "truth", "bic", "stability"]
 HeldOut = Literal["donor", "sample", "block"]
 TABLE = r"^[a-z0-9][a-z0-9.\-]*$"
-
-
-def _slot(text: str) -> str:
-    return str(Slot.parse(text))
-
-
-def _writable(container: str) -> AfterValidator:
-    def check(text: str) -> str:
-        slot = Slot.parse(text)
-        if slot.container not in container.split("|"):
-            raise ValueError(f"{text} must be written to {container.replace('|', ' or ')}")
-        if text in RESERVED:
-            raise ValueError(f"{text} belongs to the data and is never written")
-        return str(slot)
-
-    return AfterValidator(check)
-
-
 FITTED = ("encoder", "tuned")  # roles that stand for what a step has learned, not for what it wrote
-RESERVED = (
-    slots.COUNTS, slots.SAMPLE, slots.DONOR, slots.BATCH, slots.TRUTH, slots.SPATIAL, slots.SPATIAL_UM,
-)  # fmt: skip
-SlotName = Annotated[str, AfterValidator(_slot)]
-MatrixOut = Annotated[str, _writable("obsm|layers")]
-AbundanceOut = Annotated[str, _writable("obsm")]
-LabelsOut = Annotated[str, _writable("obs")]
-
-
-class BaseStep(BaseModel):
-    """What every step has: a component, its parameters, and whether it sees a sample or the study."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
-    default_over: ClassVar[Over] = "study"
-
-    use: str
-    params: dict[str, Any] = Field(default_factory=dict, alias="with")
-    over: Over | None = None
-
-    @property
-    def reads(self) -> dict[str, str]:
-        """Role → slot."""
-        return {}
-
-    @property
-    def writes(self) -> str:
-        """The slot written; empty for a score."""
-        return getattr(self, "to", "")
-
-    @property
-    def also(self) -> str:
-        """A second slot that it writes; empty for none."""
-        return ""
 
 
 class Stain(BaseModel):
@@ -238,17 +188,23 @@ class Predict(BaseStep):
 
 
 class Score(BaseStep):
-    """Labels against the truth or the space ``x`` they should separate; or abundance against another."""
+    """Labels against the truth or the space ``x`` they should separate; abundance against another; or nuclei.
+
+    Nuclei are scored in the pictures of ``all`` organs, or of those that the fit has ``seen``, or of ``new``.
+    """
 
     default_over: ClassVar[Over] = "sample"
     do: Literal["score"] = "score"
     guess: SlotName
     truth: SlotName = slots.TRUTH
     x: SlotName | None = None
+    organs: Literal["all", "seen", "new"] = "all"
 
     @property
     def reads(self) -> dict[str, str]:
         """The guess, and what it is held against."""
+        if Slot.parse(self.guess).container == "nuclei":
+            return {"guess": self.guess}
         return {"guess": self.guess, **({"x": self.x} if self.x else {"truth": self.truth})}
 
 
@@ -259,6 +215,7 @@ class Analyse(BaseStep):
     labels: SlotName | None = None
     x: SlotName | None = None
     abundances: dict[str, SlotName] = Field(default_factory=dict)
+    nuclei: SlotName | None = None
     to: str
 
     @field_validator("to")
@@ -279,6 +236,7 @@ class Analyse(BaseStep):
             "places": slots.SPATIAL,
             **({"x": self.x} if self.x else {}),
             **{f"abundances.{role}": slot for role, slot in self.abundances.items()},
+            **({"nuclei": self.nuclei} if self.nuclei else {}),
         }
 
     @property
@@ -287,5 +245,18 @@ class Analyse(BaseStep):
         return ""
 
 
-Plain = Encode | Align | Fuse | Cluster | Refine | Deconvolve | Predict | Score | Analyse
+Plain = (
+    Encode
+    | Align
+    | Fuse
+    | Cluster
+    | Refine
+    | Deconvolve
+    | Predict
+    | Register
+    | Annotate
+    | Segment
+    | Score
+    | Analyse
+)
 Step = Annotated[Plain | Each, Field(discriminator="do")]

@@ -15,12 +15,15 @@ from triptych.core import slots
 from triptych.core.abundance import Abundance
 from triptych.core.checks import Faults, listing
 from triptych.core.errors import DataError, MissingSlotError
+from triptych.core.nuclei import Overlaps
 from triptych.core.protocols import Array, Codes, Counts, Indices, Places
 from triptych.core.slots import Slot
 from triptych.maths.neighbours import Neighbours, nearest
+from triptych.maths.overlaps import as_arrays, from_arrays, of_images
 from triptych.pipeline import identity
 from triptych.pipeline.beside import BESIDE, digest, without
 from triptych.pipeline.pixels import Pixels
+from triptych.pipeline.written import NUCLEI, put
 
 STUDY: Final = "study"  # the unit of a step that sees every sample
 
@@ -94,7 +97,13 @@ class Study:
         if slot in BESIDE:
             return not without(slot, self.about)
         parsed = Slot.parse(slot)
-        return parsed.key in getattr(self.table, parsed.container)
+        return parsed.key in self._held(parsed.container)
+
+    def _held(self, container: str) -> Any:
+        """What a container holds, by key; true and found nuclei lie in uns."""
+        if container == NUCLEI:
+            return self.table.uns.get(NUCLEI, {})
+        return getattr(self.table, container)
 
     def require(self, slot: str) -> None:
         """Raise when a slot is absent.
@@ -110,7 +119,7 @@ class Study:
             missing = listing(without(slot, self.about))
             raise MissingSlotError(f"There {BESIDE[slot].missing} of {missing}.", BESIDE[slot].hint)
         parsed = Slot.parse(slot)
-        held = getattr(self.table, parsed.container).keys()
+        held = self._held(parsed.container).keys()
         hint = f"Add a step that writes to: {slot}, or read a slot that is there."
         if slot == slots.TRUTH:
             hint = "Name the column of the known labels with --truth."
@@ -151,6 +160,15 @@ class Study:
         low, high = (np.asarray(self.array(end, unit), np.float64) if self.has(end) else None for end in ends)
         types = tuple(str(name) for name in frame.columns)
         return Abundance(np.asarray(self.array(slot, unit), np.float64), types, low, high)
+
+    def overlaps(self, slot: str, unit: str, *, organs: str = "all") -> Overlaps:
+        """True and found nuclei in the pictures of a unit; of organs that the fit has seen, or of new."""
+        self.require(slot)
+        whole = from_arrays(self.table.uns[NUCLEI][Slot.parse(slot).key])
+        kept = np.isin(whole.samples, list(self.members(unit)))
+        if organs != "all":
+            kept &= whole.seen == (organs == "seen")
+        return whole if kept.all() else of_images(whole, np.flatnonzero(kept))
 
     def counts(self, unit: str, *, labelled: bool = False) -> Counts:
         """Raw counts of a unit; with the known labels, where an encoder asks for them and there are any."""
@@ -245,6 +263,9 @@ class Study:
             px = identity.of_array(self.array(slot, unit))
             return identity.of_json([px, identity.of_array(places.um), grid, places.lattice])
         parsed = Slot.parse(slot)
+        if parsed.container == NUCLEI:
+            arrays = as_arrays(self.overlaps(slot, unit))
+            return identity.of_json({name: identity.of_array(array) for name, array in arrays.items()})
         if parsed.container == "obs":
             return identity.of_array(self.table.obs[parsed.key].iloc[self.rows(unit)].astype(object))
         if isinstance(frame := getattr(self.table, parsed.container)[parsed.key], pd.DataFrame):
@@ -270,25 +291,8 @@ class Study:
         values
             Unit → array, rows in the order of `rows`.
         """
-        value = self._assembled(values)
-        parsed = Slot.parse(slot)
-        if isinstance(value, Abundance):
-            self._write_abundance(parsed.key, value)
-            return
         self._near = {key: found for key, found in self._near.items() if key[0] != slot}
-        if parsed.container == "obs":
-            names = [str(code) for code in range(int(value.max()) + 1)]
-            self.table.obs[parsed.key] = pd.Categorical.from_codes(value, categories=pd.Index(names))
-        else:
-            getattr(self.table, parsed.container)[parsed.key] = value
-
-    def _write_abundance(self, key: str, value: Abundance) -> None:
-        """Columns named after the types; the ends of the intervals beside them."""
-        for name, part in ((key, value.values), (f"{key}.low", value.low), (f"{key}.high", value.high)):
-            self.table.obsm.pop(name, None)
-            if part is not None:
-                frame = pd.DataFrame(part, index=self.table.obs_names, columns=list(value.types))
-                self.table.obsm[name] = frame
+        put(self.table, slot, self._assembled(values))
 
     def _assembled(self, values: dict[str, Array]) -> Any:
         if set(values) == {STUDY}:

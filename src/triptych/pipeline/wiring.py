@@ -15,7 +15,7 @@ from triptych.pipeline.steps import BaseStep
 
 DATA = (
     slots.COUNTS, slots.SAMPLE, slots.DONOR, slots.BATCH, slots.TRUTH, slots.SPATIAL,
-    slots.IMAGE, slots.STAINS, slots.MOLECULES,
+    slots.IMAGE, slots.STAINS, slots.MOLECULES, slots.OUTLINES,
 )  # fmt: skip
 ENCODER_READS: dict[str, dict[str, str]] = {
     "counts": {"counts": slots.COUNTS, "batch": slots.BATCH},
@@ -117,12 +117,21 @@ def _asked(step: Any, component: Any) -> list[str]:
     found = []
     if step.do == "analyse":
         of_types = "abundances" in component.takes
+        unlabelled = of_types or "nuclei" in component.takes
         if "x" in component.takes and not step.x:
             found.append("needs a space: name it with x.")
-        if not of_types and not step.labels:
+        if not unlabelled and not step.labels:
             found.append("needs labels: name them with labels.")
         if bool(step.abundances) != of_types:
             found.append("needs abundances by role." if of_types else f"{step.use} takes no abundances.")
+        if bool(step.nuclei) != ("nuclei" in component.takes):
+            found.append(
+                f"{step.use} takes no nuclei." if step.nuclei else "needs nuclei: name them with nuclei."
+            )
+    if step.do in {"segment", "annotate"} and step.over == "sample":
+        found.append("looks at all sections together, so it is over the study. Leave over out.")
+    if step.do == "register" and step.over == "study":
+        found.append("looks at one section at a time. Leave over out.")
     if step.do == "predict" and step.over == "sample":
         found.append("learns from some sections for others, so it is over the study. Leave over out.")
     if step.do == "predict" and step.to == step.target:
@@ -140,8 +149,11 @@ def _misplaced(step: Any, component: Any) -> list[str]:
     found = [f"{step.use} takes no space. Leave x out."] if of_types and step.x else []
     for role, slot in reads_of(step, component).items():
         judged = step.do == "score" and role in {"guess", "truth"}
+        of_nuclei = role == "nuclei" or (step.do == "score" and component.against == "nuclei")
         if role == "target" or role.startswith("abundances.") or (judged and of_types):
             wanted, words = "obsm", "cell types, a frame in obsm"
+        elif of_nuclei:
+            wanted, words = "nuclei", "nuclei, what a segment step writes"
         elif role == "labels" or judged:
             wanted, words = "obs", "labels, a column of obs"
         else:

@@ -16,8 +16,10 @@ from triptych.core import slots
 from triptych.core.abundance import Abundance
 from triptych.core.analysis import Material
 from triptych.core.errors import NumericsError, TriptychWarning
+from triptych.core.nuclei import Overlaps
+from triptych.core.protocols import Places
 from triptych.core.randomness import generator
-from triptych.pipeline import predicting
+from triptych.pipeline import annotating, predicting, registering, segmenting
 from triptych.pipeline.cache import Cache
 from triptych.pipeline.cached_tables import keepable
 from triptych.pipeline.cropping import crops_of
@@ -104,12 +106,21 @@ def gather(study: Study, step: Any, component: Any, reads: dict[str, str], unit:
         return {"counts": study.counts(unit), "given": given_to(study, step, component, unit)}
     if do == "predict":
         return predicting.gathered(study, step, component, reads, unit)
+    if do == "register":
+        return registering.gathered(study, unit)
+    if do == "annotate":
+        return annotating.gathered(study, step, component, unit)
+    if do == "segment":
+        return segmenting.gathered(study, step, unit)
     if do == "cluster":
         return {"x": study.array(reads["x"], unit)} if step.x else {"views": _views(study, reads, unit)}
     if do == "refine":
         return {"labels": study.codes(reads["labels"], unit)[0], "places": study.places(unit)}
     if do == "analyse":
         return {"material": _material(study, reads, unit)}
+    if component.against == "nuclei":
+        nuclei = study.overlaps(reads["guess"], unit, organs=step.organs)
+        return {"against": np.arange(len(nuclei.organs)), "guess": nuclei, "places": None}
     if component.against in OF_ABUNDANCE:
         return predicting.judged(study, component, reads, unit)
     against = study.array(reads["x"], unit) if "x" in reads else study.codes(reads["truth"], unit)[0]
@@ -137,6 +148,9 @@ def _taken(study: Study, encoder: Any, unit: str) -> Any:
 
 
 def _material(study: Study, reads: dict[str, str], unit: str) -> Material:
+    if "nuclei" in reads:
+        nowhere = Places(np.empty((0, 2)), np.empty(0, np.int64))
+        return Material(np.empty(0, np.int64), (), nowhere, nuclei=study.overlaps(reads["nuclei"], unit))
     none: tuple[Any, list[str]] = (np.full(len(study.rows(unit)), -1), [])
     labels, names = study.codes(reads["labels"], unit) if "labels" in reads else none
     truth, known = study.codes(reads["truth"], unit) if "truth" in reads else (None, [])
@@ -167,7 +181,7 @@ def perform(task: Task) -> Made:
     if task.do == "analyse":
         return Made(component.analyse(inputs["material"], rng))
     made = _call(task, rng)
-    if isinstance(made.value, Abundance):
+    if isinstance(made.value, Abundance | Overlaps) or task.do == "register":
         return made
     flat = made.value.data if hasattr(made.value, "indptr") else made.value
     if not (np.isfinite(flat).all() or getattr(component, "may_miss", False)):
@@ -182,6 +196,12 @@ def _call(task: Task, rng: np.random.Generator) -> Made:
         return Made(windows_view(component, task.inputs["input"], task.inputs.get("stain"), rng))
     if task.do == "predict":
         return Made(*predicting.predicted(component, task.inputs, rng))
+    if task.do == "register":
+        return Made(*registering.registered(component, task.inputs))
+    if task.do == "annotate":
+        return Made(annotating.annotated(component, task.inputs, rng))
+    if task.do == "segment":
+        return Made(*segmenting.segmented(component, task.inputs, rng))
     given = tuple(task.inputs.values())
     if task.do == "refine":
         return Made(component.refine(*given))

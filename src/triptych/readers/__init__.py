@@ -13,8 +13,10 @@ registry: Final = Registry(
     {
         "cosmx": "triptych.readers.cosmx:Cosmx",
         "h5ad": "triptych.readers.h5ad:H5ad",
+        "hest": "triptych.readers.hest:Hest",
         "manifest": "triptych.readers.manifest:Manifest",
         "merscope": "triptych.readers.merscope:Merscope",
+        "nuclei": "triptych.readers.nuclei:NucleiFolder",
         "slide": "triptych.readers.slide:Slide",
         "spatial-transcriptomics": "triptych.readers.spatial_transcriptomics:SpatialTranscriptomics",
         "tables": "triptych.readers.tables:Tables",

@@ -46,6 +46,14 @@ class About:
     transcripts, cell_boundaries, nucleus_boundaries
         Absolute paths of what an instrument wrote beside the counts, or empty: its molecules, and the
         outlines of cells and of nuclei.
+    outline_matrix
+        JSON, the 2 × 3 matrix from the numbers in ``nucleus_boundaries`` to full-resolution pixels; empty
+        when they are such pixels.
+    nuclei
+        Absolute path of a picture of labels, as large as the image: 0 = background, else the number of a
+        nucleus, which ``obs:instance`` holds. Beside it ``NAME.types.csv`` (instance, type) may tell types.
+    organ
+        Which organ the tissue is of; empty when unknown.
     """
 
     donor: str = ""
@@ -60,10 +68,14 @@ class About:
     transcripts: str = ""
     cell_boundaries: str = ""
     nucleus_boundaries: str = ""
+    outline_matrix: str = ""
+    nuclei: str = ""
+    organ: str = ""
 
 
 FILES: Final = (  # not in older tables
     "stains", "stain_matrix", "transcripts", "cell_boundaries", "nucleus_boundaries",
+    "outline_matrix", "nuclei", "organ",
 )  # fmt: skip
 COLUMNS: Final = tuple(field.name for field in fields(About))
 

@@ -44,6 +44,7 @@ class Layout:
 
 
 LAYOUTS: Final = (  # the first whose columns are there
+    Layout("he_x", "he_y", "feature_name", ("cell_id",), "qv", in_px=True),  # HEST, beside Xenium's own
     Layout("x_location", "y_location", "feature_name", ("cell_id",), "qv"),  # Xenium
     Layout("global_x", "global_y", "gene", ("cell_id",)),  # MERSCOPE
     Layout("x_global_px", "y_global_px", "target", IDS, in_px=True),  # CosMx

@@ -16,10 +16,11 @@ from triptych.core.errors import DataError
 from triptych.core.slots import UNS
 from triptych.readers.joining import choose, gather
 from triptych.readers.layouts import ReadOptions
+from triptych.readers.molecules import Tally
 from triptych.readers.sections import section
 from triptych.readers.xenium_bundle import MATRIX, Bundle, bundles
 from triptych.readers.xenium_cells import cells_of_outlines, cells_of_table, labels
-from triptych.readers.xenium_counts import QUALITY, check_same, matrix_of, tally_of
+from triptych.readers.xenium_counts import QUALITY, Of, check_same, matrix_of, tally_of
 from triptych.readers.xenium_points import read_points, tables_of_points
 from triptych.readers.xenium_slide import frame_of, pixels
 
@@ -46,10 +47,14 @@ class Xenium:
         Smallest quality value (qv) of a transcript that is counted.
     reach_um
         Farthest centre that a transcript without a cell is counted for.
+    of
+        ``nucleus`` counts only the transcripts that lie in the nucleus of a cell, as the column
+        overlaps_nucleus or else the outlines say; it takes ``transcripts``, whatever else there is.
     """
 
     quality: float = QUALITY
     reach_um: float = 10.0
+    of: Of = "cell"
     revision: ClassVar[int] = 1
     random: ClassVar[bool] = False
     cite: ClassVar[str] = ""
@@ -92,6 +97,7 @@ class Xenium:
         counts, genes, cells = self._cells(bundle, name, faults)
         notes, truth = labels(bundle, cells.index, faults)
         um = cells[["x", "y"]].to_numpy(float)
+        cells.insert(0, "cell_id", cells.index)
         obs = cells.drop(columns=["x", "y"]).join(notes.drop(columns=list(set(cells) & set(notes))))
         if truth:
             obs["truth"] = obs[truth]
@@ -103,14 +109,11 @@ class Xenium:
     def _cells(self, bundle: Bundle, name: str, faults: Faults) -> Cells:
         """Counts, genes and cells in one order; all files are looked at before a fault is raised."""
         cells = _try(bundle.cells, lambda path: cells_of_table(path, faults), faults)
-        matrix = _try(bundle.matrix, matrix_of, faults)
-        tally = None
-        if bundle.matrix is None:
-            tally = _try(bundle.transcripts, lambda path: tally_of(path, self.quality), faults)
-            if bundle.transcripts is None:
-                faults.add(
-                    f"the file {MATRIX}.h5 (or the folder {MATRIX}, or transcripts.parquet) is missing"
-                )
+        matrix, tally = None, None
+        if bundle.matrix is None or self.of == "nucleus":
+            tally = self._tally(bundle, faults)
+        else:
+            matrix = _try(bundle.matrix, matrix_of, faults)
         if matrix is not None and bundle.cells is None:
             faults.add(
                 "the file cells.parquet (or cells.csv.gz) is missing, which places the cells of the matrix"
@@ -123,6 +126,16 @@ class Xenium:
             check_same(ids, cells.index, files)
             return counts, genes, cells.loc[ids]
         return _counted(bundle, cells, tally, name=name, faults=faults)
+
+    def _tally(self, bundle: Bundle, faults: Faults) -> Tally | None:
+        if bundle.transcripts is None:
+            others = "" if self.of == "nucleus" else f"{MATRIX}.h5 (or the folder {MATRIX}, or "
+            faults.add(f"the file {others}transcripts.parquet{')' if others else ''} is missing")
+        return _try(
+            bundle.transcripts,
+            lambda path: tally_of(path, self.quality, self.of, bundle.nucleus_boundaries),
+            faults,
+        )
 
 
 def _counted(bundle: Bundle, cells: pd.DataFrame | None, tally: Any, *, name: str, faults: Faults) -> Cells:

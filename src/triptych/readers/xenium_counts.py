@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from triptych.core.checks import listing
 from triptych.core.errors import DataError
-from triptych.readers.long_tables import read_pieces
+from triptych.core.protocols import Matrix
+from triptych.maths.polygons import Rings
+from triptych.readers.long_tables import columns_of, read_pieces
 from triptych.readers.molecules import Tally, has_prefix
+from triptych.readers.outline_files import read_rings
 from triptych.readers.spaceranger import Read, read_h5, read_mtx
 from triptych.readers.xenium_bundle import PLACES
 
+Mask: TypeAlias = NDArray[np.bool_]
+Of = Literal["cell", "nucleus"]
+OVERLAPS: Final = "overlaps_nucleus"
 QUALITY: Final = 20.0  # of 10x's own matrix
 CONTROLS: Final = (
     "negcontrol",
@@ -43,7 +51,7 @@ def matrix_of(path: Path) -> Read:
     return counts, cells, genes
 
 
-def tally_of(path: Path, quality: float) -> Tally:
+def tally_of(path: Path, quality: float, of: Of = "cell", outlines: Path | None = None) -> Tally:
     """Molecules of genes by cell from ``transcripts``: those of a cell and of enough quality.
 
     Parameters
@@ -52,6 +60,10 @@ def tally_of(path: Path, quality: float) -> Tally:
         Parquet or text.
     quality
         Smallest Phred-scaled quality value that counts.
+    of
+        ``nucleus`` counts only what lies in a nucleus, as the column overlaps_nucleus says.
+    outlines
+        Of the nuclei in µm, which say so where there is no such column.
 
     Raises
     ------
@@ -59,25 +71,53 @@ def tally_of(path: Path, quality: float) -> Tally:
         When the file is damaged, has not the columns, or no molecule counts.
     """
     tally, number = Tally(), 0
-    for piece in read_pieces(path, ("cell_id", *PLACES, "qv")):
+    inside = _in_nuclei(path, outlines) if of == "nucleus" else None
+    for piece in read_pieces(path, ("cell_id", *PLACES, "qv"), (OVERLAPS,) if inside else ()):
         number += len(piece)
-        cell, gene = (piece[column].astype("category") for column in ("cell_id", "feature_name"))
-        keep = _of(cell, ~cell.cat.categories.isin(NO_CELL))
-        keep &= _of(gene, ~has_prefix(gene.cat.categories, CONTROLS))
+        keep = in_cells(piece["cell_id"]) & are_genes(piece["feature_name"])
         keep &= piece["qv"].to_numpy(float) >= quality
         um = piece.loc[keep, ["x_location", "y_location"]].to_numpy(float)
-        tally.add(cell[keep], gene[keep], um)
+        cell, gene = (piece[column].astype("category")[keep] for column in ("cell_id", "feature_name"))
+        if inside is not None:
+            within = inside(piece[keep], um)
+            cell, gene, um = cell[within], gene[within], um[within]
+        tally.add(cell, gene, um)
     if not len(tally.cells):
         raise DataError(
-            f"none of the {number} transcripts of {path.name} counts: it must be of a gene, in a cell, "
+            f"none of the {number} transcripts of {path.name} counts: it must be of a gene, in a {of}, "
             f"and of a quality (qv) of at least {quality:g}"
         )
     return tally
 
 
-def _of(column: pd.Series, kept: np.ndarray) -> np.ndarray:
+def are_genes(names: pd.Series) -> Mask:
+    """Which transcripts are of a gene, not of a control, shape (m,)."""
+    gene = names.astype("category")
+    return _of(gene, ~has_prefix(gene.cat.categories, CONTROLS))
+
+
+def in_cells(ids: pd.Series) -> Mask:
+    """Which transcripts are in a cell, shape (m,)."""
+    cell = ids.astype("category")
+    return _of(cell, ~cell.cat.categories.isin(NO_CELL))
+
+
+def _of(column: pd.Series, kept: Mask) -> Mask:
     """Whether the category of each row is kept; a missing one is not."""
     return np.append(kept, False)[column.cat.codes.to_numpy()]
+
+
+def _in_nuclei(path: Path, outlines: Path | None) -> Callable[[pd.DataFrame, Matrix], Mask]:
+    """Transcripts and their places in µm → which of them lie in a nucleus."""
+    if OVERLAPS in columns_of(path):
+        return lambda piece, um: (pd.to_numeric(piece[OVERLAPS], errors="coerce") == 1).to_numpy()
+    if outlines is None:
+        raise DataError(
+            f"nothing tells which transcripts lie in a nucleus: {path.name} has no column {OVERLAPS}, and "
+            "the file nucleus_boundaries.parquet is missing"
+        )
+    rings = Rings.of(read_rings(outlines).outlines)
+    return lambda piece, um: rings.holding(um) >= 0
 
 
 def check_same(matrix: pd.Index, table: pd.Index, files: tuple[str, str]) -> None:

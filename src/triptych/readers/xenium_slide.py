@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from pathlib import Path
 
@@ -51,6 +52,7 @@ def frame_of(bundle: Bundle, name: str, faults: Faults) -> tuple[Matrix, About]:
         transcripts=_path(bundle.transcripts),
         cell_boundaries=_path(bundle.cell_boundaries),
         nucleus_boundaries=_path(bundle.nucleus_boundaries),
+        outline_matrix=json.dumps(matrix[:2].tolist()) if bundle.nucleus_boundaries else "",
         **stain_fields(named(bundle.morphology) if size is not None else {}, own),
     )
     return matrix, about

@@ -19,14 +19,30 @@ OF_TYPES: Final = {  # what a metric is against → what the controls of its sco
         "The bar is the intervals of other observations of the section. Read coverage and width together: "
         "coverage should be the level that was promised, and more of it is bought with width."
     ),
+    "nuclei": (
+        "The diamond is the known nuclei, as if just these had been found; the bar, of scores of types, is "
+        "what was found with its types shuffled."
+    ),
 }
+ORGANS: Final = {"seen": "in seen organs", "new": "in new organs"}  # what follows a metric of nuclei
 Controls = dict[str, tuple[str, str]]  # slot → its mark in the chart and its name
 
 
 def nuisance(metric: str, slot: str = "") -> str:
     """The column that a result should not follow, e.g. ``donor``; empty for a score of anything else."""
-    other = metric.partition(":")[2] or slot.partition(IN)[0].removeprefix("obs:")
+    other = plain(metric).partition(":")[2] or slot.partition(IN)[0].removeprefix("obs:")
     return other if other in NUISANCES else ""
+
+
+def plain(metric: str) -> str:
+    """A metric without the word that it was measured on other data, ``pq:new`` of ``pq:new@elsewhere``."""
+    return metric.partition("@")[0]
+
+
+def organs(metric: str) -> str:
+    """Whether a score is of the organs that a fit has seen, or of new ones, in words; empty for all."""
+    name, _, which = plain(metric).partition(":")
+    return ORGANS.get(which, "") if _declared(name, "against", default="") == "nuclei" else ""
 
 
 def mixing(metric: str) -> bool:
@@ -40,11 +56,13 @@ def higher_is_better(metric: str, slot: str = "") -> bool | None:
     Parameters
     ----------
     metric
-        As in the table of scores: a name, with ``:COLUMN`` where it was not compared with the known labels.
+        As in the table of scores: a name, with ``:COLUMN`` where it was not compared with the known labels,
+        or ``:seen`` and ``:new`` where the organs of the fit, or others, were judged.
     slot
         What was scored; empty where it is not known, and the metric is then taken as it is meant.
     """
-    name, _, other = metric.partition(":")
+    name, _, other = plain(metric).partition(":")
+    other = "" if organs(metric) else other
     if other and other not in NUISANCES:
         return None
     meant = bool(_declared(name, "greater_is_better", default=True))
@@ -70,7 +88,7 @@ def explained(metric: str, slot: str) -> str:
     told = OF_TYPES.get(str(_declared(metric, "against", default="truth")), "")
     if told:
         return told
-    around, mixes, other = nuisance(metric, slot), mixing(metric), metric.partition(":")[2]
+    around, mixes, other = nuisance(metric, slot), mixing(metric), plain(metric).partition(":")[2]
     if other and not around:
         return f"Agreement with obs:{other}, not with the known labels: neither more nor less is better."
     if around and mixes:
@@ -101,7 +119,7 @@ def _way(metric: str, slot: str) -> str:
 
 def _declared(metric: str, name: str, *, default: object) -> object:
     try:
-        return getattr(registry.find(metric.partition(":")[0]), name, default)
+        return getattr(registry.find(plain(metric).partition(":")[0]), name, default)
     except (TriptychError, ImportError, AttributeError):  # of a package that wrote the run and is gone
         return default
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from operator import itemgetter
 from typing import Any
 
@@ -67,6 +68,8 @@ class Facts:
         none.
     meta
         One row for each section, indexed by its name; may be empty.
+    types
+        What annotators wrote, in order, in the colours of the known labels of the same names.
     """
 
     table: AnnData
@@ -75,6 +78,7 @@ class Facts:
     guesses: list[Labels]
     view: str
     meta: pd.DataFrame = field(default_factory=pd.DataFrame)
+    types: list[Labels] = field(default_factory=list)
 
     def rows(self, sample: int) -> Any:
         """Which observations belong to a section, shape (n,) of booleans."""
@@ -121,7 +125,8 @@ def gather(table: AnnData, record: RunRecord) -> Facts:
     guesses = [guess(table, slot, truth, samples, record) for slot in slots[-LAST:]]
     meta = table.uns.get(UNS, {}).get("samples")
     known = pd.DataFrame() if meta is None else pd.DataFrame(meta).rename(index=str)
-    return Facts(table, samples, truth, guesses, _view(table, record.steps), known)
+    types = _types(table, record.steps, truth)
+    return Facts(table, samples, truth, guesses, _view(table, record.steps), known, types)
 
 
 def categories(table: AnnData, slot: str) -> Labels:
@@ -130,6 +135,25 @@ def categories(table: AnnData, slot: str) -> Labels:
     codes = column.cat.codes.to_numpy(np.int64)
     names = [str(name) for name in column.cat.categories]
     return Labels(slot, names, codes, codes, {name: code for code, name in enumerate(names)})
+
+
+def shades(truth: Labels | None, types: Iterable[Labels], names: Iterable[str] = ()) -> dict[str, int]:
+    """Colour of each type, the same wherever it is drawn: known labels, annotated types, then others."""
+    known = [*(truth.names if truth else []), *(name for one in types for name in one.names), *names]
+    return {name: code for code, name in enumerate(dict.fromkeys(known))}
+
+
+def _types(table: AnnData, steps: list[StepRecord], truth: Labels | None) -> list[Labels]:
+    """What annotators wrote that is still there."""
+    slots = dict.fromkeys(step.to for step in steps if step.do == "annotate")
+    found = [categories(table, slot) for slot in slots if Slot.parse(slot).key in table.obs]
+    colours = shades(truth, found)
+    shown = []
+    for one in found:
+        of = np.array([*(colours[name] for name in one.names), -1])
+        legend = {name: colours[name] for name in sorted(one.names, key=colours.__getitem__)}
+        shown.append(replace(one, colours=of[one.codes], legend=legend))
+    return shown
 
 
 def guess(table: AnnData, slot: str, truth: Labels | None, samples: Labels, record: RunRecord) -> Labels:

@@ -46,17 +46,17 @@ def write_slides(table: AnnData, record: RunRecord, folder: Path) -> None:
     place, slot = folder / FOLDER, predicted[-1]
     place.mkdir(exist_ok=True)
     types = [str(name) for name in table.obsm[Slot.parse(slot).key]]
-    colours = {name: _rgb(PALETTE[i % len(PALETTE)]) for i, name in enumerate(types)}
+    colours = {name: rgb(PALETTE[i % len(PALETTE)]) for i, name in enumerate(types)}
     write_abundance(place / "abundance.csv", table, slot)
     facts = gather(table, record)
     taken: set[str] = set()
     for sample in dict.fromkeys(table.obs["sample"].astype(str)):
-        name = _file_name(sample, taken)
+        name = file_name(sample, taken)
         write_geojson(place / f"{name}.geojson", table, slot, sample=sample, colours=colours)
         _picture(facts, sample, slot, place / f"{name}.png")
 
 
-def _file_name(sample: str, taken: set[str]) -> str:
+def file_name(sample: str, taken: set[str]) -> str:
     """A name that leads out of no folder, and that no other slide has; it is then taken."""
     name = "".join(c if c.isalnum() or c in "-_." else "_" for c in sample).lstrip(".") or "slide"
     while name.casefold() in taken:
@@ -65,7 +65,8 @@ def _file_name(sample: str, taken: set[str]) -> str:
     return name
 
 
-def _rgb(colour: str) -> tuple[int, int, int]:
+def rgb(colour: str) -> tuple[int, int, int]:
+    """Red, green and blue of a colour's name, 0 to 255."""
     red, green, blue = (round(255 * part) for part in mpl.colors.to_rgb(colour))
     return red, green, blue
 

@@ -140,7 +140,7 @@ def score_chart(canvas: Canvas, metric: str, table: pd.DataFrame, controls: Cont
 
 def legends(canvas: Canvas, facts: Facts) -> None:
     """Files with the names and colours of each set of labels; the page has them as text."""
-    for labels in [*facts.guesses, *([facts.truth] if facts.truth else [])]:
+    for labels in [*facts.guesses, *facts.types, *([facts.truth] if facts.truth else [])]:
 
         def draw(ax: Axes, ink: str, names: dict[str, int] = labels.legend) -> None:
             legend(ax, names, ink=ink)

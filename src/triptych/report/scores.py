@@ -26,9 +26,10 @@ from triptych.report.wording import (
     title,
 )
 
+POINTS = "Points are values, lines their intervals. Grey marks are controls"
 NOTE = (
-    "Points are values, lines their intervals. Grey marks are controls: a bar for the predicted labels "
-    "shuffled, which know nothing, and a diamond for the known labels themselves (oracle)"
+    f"{POINTS}: a bar for the predicted labels shuffled, which know nothing, and a diamond for the known "
+    "labels themselves (oracle)"
 )
 
 SPACE = r", in obsm:(\S+)$"  # how a protocol ends
@@ -42,16 +43,16 @@ def score_section(canvas: Canvas, facts: Facts, record: RunRecord) -> Html:
     counted, many = numbers(facts, record), crowded(record)
     blocks = [labelling_block(canvas, facts, record, many)] if many else []
     told = many and len(facts.samples.names) < 2  # that block has the numbers of clusters already
+    notes, alike = _explained(record)
     for metric in names:
         rows = _apart(record.scores[record.scores["metric"] == metric])
         if metric not in many:
-            blocks.append(_block(canvas, metric, rows, counted))
+            blocks.append(_block(canvas, metric, rows, counted, told=not alike))
         elif rows.loc[~rows["slot"].map(is_control).astype(bool), "sample"].nunique() > 1:
             blocks.append(_by_section(metric, rows, counted))
-    pairs = record.scores[["metric", "slot"]].drop_duplicates().astype(str).to_numpy()
-    unusual = any(explained(metric, slot) for metric, slot in pairs)
     points = len(many) < len(names)
-    note = f"{NOTE}{', unless the note of a score says otherwise' if unusual else ''}."
+    unusual = ", unless the note of a score says otherwise" if any(notes) else ""
+    note = f"{POINTS}. {notes[0]}" if alike else f"{NOTE}{unusual}."
     if not told:
         blocks.append(cluster_section(facts, record))
     return join([
@@ -59,10 +60,21 @@ def score_section(canvas: Canvas, facts: Facts, record: RunRecord) -> Html:
     ])  # fmt: skip
 
 
-def _block(canvas: Canvas, metric: str, rows: pd.DataFrame, counted: dict[str, str]) -> Html:
+def _explained(record: RunRecord) -> tuple[list[str], bool]:
+    """What the controls of the results mean, and whether that is the same unusual thing for all scores."""
+    rows = record.scores.loc[record.scores["metric"] != CLUSTERS, ["metric", "slot"]].astype(str)
+    pairs = [(metric, slot) for metric, slot in rows.drop_duplicates().to_numpy() if not is_control(slot)]
+    notes = list(dict.fromkeys(explained(metric, slot) for metric, slot in pairs))
+    return notes, len(notes) == 1 and bool(notes[0]) and rows["metric"].nunique() > 1
+
+
+def _block(
+    canvas: Canvas, metric: str, rows: pd.DataFrame, counted: dict[str, str], *, told: bool = True
+) -> Html:
+    """A chart and a table, with what its controls mean where ``told``."""
     slots = _results(rows)
     marks = controls(metric, slots[0] if slots else "")  # the controls are those of the first
-    notes = dict.fromkeys(filter(None, (explained(metric, slot) for slot in slots)))
+    notes = dict.fromkeys(filter(None, (explained(metric, slot) for slot in slots if told)))
     if rows["value"].notna().any():
         shown = [tag("figure", score_chart(canvas, metric_name(metric), rows, marks))]
     else:

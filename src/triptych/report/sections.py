@@ -53,13 +53,20 @@ def _notes(facts: Facts) -> Html:
 
 
 def _keys(facts: Facts) -> Html:
-    shown = [*([facts.truth] if facts.truth else []), *facts.guesses]
-    lists = (tag("div", tag("h4", _title(labels, facts)), key(labels)) for labels in shown)
+    lists = (tag("div", tag("h4", _title(labels, facts)), key(labels)) for labels in _shown(facts))
     return tag("div", *lists, class_="keys")
 
 
+def _shown(facts: Facts) -> list[Labels]:
+    """The labels that have a map each."""
+    return [*([facts.truth] if facts.truth else []), *facts.types, *facts.guesses]
+
+
 def _title(labels: Labels, facts: Facts) -> str:
-    return "Known labels" if labels is facts.truth else f"Predicted: {labels.slot.removeprefix('obs:')}"
+    if labels is facts.truth:
+        return "Known labels"
+    kind = "Annotated" if labels in facts.types else "Predicted"
+    return f"{kind}: {labels.slot.removeprefix('obs:')}"
 
 
 def _article(canvas: Canvas, facts: Facts, record: RunRecord, sample: int) -> Html:
@@ -70,8 +77,11 @@ def _article(canvas: Canvas, facts: Facts, record: RunRecord, sample: int) -> Ht
     stem = f"section-{sample + 1:02d}-{slug(name)}"
     slide, trouble = _slide(canvas, facts, place, name, stem)
     figures = [slide] if slide else []
-    for labels in [*([facts.truth] if facts.truth else []), *facts.guesses]:
-        picture = labelled(canvas, place, labels.colours[facts.rows(sample)], labels, (name, stem))
+    for labels in _shown(facts):
+        codes = labels.colours[facts.rows(sample)]
+        if labels is facts.truth and not (codes >= 0).any():
+            continue  # a map of nothing
+        picture = labelled(canvas, place, codes, labels, (name, stem))
         figures.append(_figure(picture, _caption(labels, facts, record.scores, name)))
     heading = tag("h3", name, tag("small", f" {_measures(place)}"))
     return tag("article", heading, tag("div", *figures, class_="panels"), trouble)

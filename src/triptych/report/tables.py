@@ -34,8 +34,17 @@ OF_ABUNDANCE: Final = {
     "colocalisation": {"sample", "of", "type", "other", "r", "pvalue", "padj", "n"},
     "colocalisation-similarity": {"sample", "guess", "cosine", "correlation", "types"},
 }
+OF_NUCLEI: Final = {
+    "nuclei-scores": {"organ", "class", "metric", "over", "value", "low", "high", "images", "true", "found"},
+}
+BESIDE: Final = {  # tables that no analysis made, by their names
+    "registration": {"sample", "dx_px", "dy_px", "used", "refused"},
+    "labels": {"organ", "donor", "sample", "tiles", "nuclei"},
+    "nuclei-found": {"sample", "nuclei"},
+}
 WORDS: Final = {  # columns of names, the others are numbers
     "folds", "group", "other", "gene", "cluster", "wider", "of", "type", "guess", "control", "verdict",
+    "organ", "class", "metric", "over",
 }  # fmt: skip
 MOST: Final = 16  # views of one kind that the page shows
 TYPES: Final = 40  # known types of a picture
@@ -61,8 +70,20 @@ class View:
 
 
 def analysed(record: RunRecord) -> dict[str, pd.DataFrame]:
-    """The tables of analyses: all but the distances of new sections, which have a chapter of their own."""
-    return {name: frame for name, frame in record.tables.items() if not holds_distances(name, frame)}
+    """The tables of analyses: all but the distances of new sections and what steps on nuclei left beside."""
+    return {
+        name: frame
+        for name, frame in record.tables.items()
+        if not holds_distances(name, frame) and beside(record, name) is None
+    }
+
+
+def beside(record: RunRecord, name: str) -> pd.DataFrame | None:
+    """One of the tables in `BESIDE`; None where there is none of that name, or an analysis called it so."""
+    frame = record.tables.get(name)
+    if frame is None or name not in BESIDE or not set(frame) >= BESIDE[name]:
+        return None
+    return frame
 
 
 def reads_of(record: RunRecord) -> dict[str, dict[str, str]]:
@@ -99,11 +120,24 @@ def of_abundance(record: RunRecord) -> dict[str, list[View]]:
     return {kind: found[kind] for kind in OF_ABUNDANCE if kind in found}
 
 
+def of_nuclei(record: RunRecord) -> list[View]:
+    """What was found out of each segmenter, in the order of the tables; those without rows are left out."""
+    found, reads = list[View](), reads_of(record)
+    for name, frame in analysed(record).items():
+        if kind_of(frame, OF_NUCLEI) and len(frame):
+            found.extend(_by_section(_named(name, reads[name]), name, _floats(frame)))
+    return found
+
+
 def others(record: RunRecord) -> dict[str, pd.DataFrame]:
-    """The tables that are told one by one."""
+    """The tables that are told one by one; those of nuclei are not, even without rows."""
     told = [views(record), of_abundance(record)]
     grouped = {one.table for chapter in told for some in chapter.values() for one in some}
-    return {name: frame for name, frame in analysed(record).items() if name not in grouped}
+    return {
+        name: frame
+        for name, frame in analysed(record).items()
+        if name not in grouped and not kind_of(frame, OF_NUCLEI)
+    }
 
 
 def cut(found: list[View]) -> tuple[list[View], str]:
@@ -144,7 +178,7 @@ def _floats(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _named(name: str, reads: dict[str, str]) -> str:
     view = name.partition(".")[2]
-    slot = reads.get("x", "") or reads.get("labels", "")
+    slot = reads.get("x", "") or reads.get("labels", "") or reads.get("nuclei", "")
     return view or (Slot.parse(slot).key.removeprefix("X_") if ":" in slot else name)
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from triptych.pipeline.record import RunRecord
 from triptych.plots.scores import CONTROL, MEAN
-from triptych.report.directions import NUISANCES, higher_is_better
+from triptych.report.directions import NUISANCES, higher_is_better, organs, plain
 from triptych.report.facts import Facts
 
 METRICS = {
@@ -23,6 +23,10 @@ METRICS = {
     "pearson": "Pearson correlation", "pearson-observations": "Pearson correlation over the types",
     "l1": "L1 error", "rmse": "RMSE", "jensen-shannon": "Jensen–Shannon distance",
     "coverage": "coverage of the intervals", "interval-width": "width of the intervals",
+    "dice": "Dice", "aji": "AJI", "pq": "panoptic quality", "pq-pooled": "pooled panoptic quality",
+    "mpq": "panoptic quality, mean over types", "mpq-pooled": "pooled panoptic quality, mean over types",
+    "detection-precision": "precision of detection", "detection-recall": "recall of detection",
+    "detection-f1": "F1 of detection", "type-f1": "F1 of types", "count-error": "error of number",
 }  # fmt: skip
 CLUSTERS = "clusters"  # rows that count, beside those that score
 ALL = "(all)"  # the sections together
@@ -38,6 +42,8 @@ def metric_name(name: str) -> str:
     base = METRICS.get(base.lower(), base)
     if not other:
         return base
+    if where := organs(name):
+        return f"{base} {where}"
     return f"{base} with {'the ' if other in NUISANCES else 'obs:'}{other}"
 
 
@@ -61,7 +67,11 @@ def heading(name: str, slots: Sequence[str] = ()) -> str:
     return f"{title(name)} (lower is better)" if directions == {False} else title(name)
 
 
-SMALL = frozenset({"l1", "rmse", "jensen-shannon", "interval-width"})
+SMALL = frozenset({
+    "l1", "rmse", "jensen-shannon", "interval-width", "dice", "aji", "pq", "pq-pooled", "mpq", "mpq-pooled",
+    "detection-precision", "detection-recall", "detection-f1", "type-f1", "count-error",
+})  # fmt: skip
+FIRST = ("ari", "pq")  # what the headline tells
 
 
 def number(value: float, digits: int = 2) -> str:
@@ -77,8 +87,8 @@ def small(p: float) -> str:
 
 
 def digits_of(metric: str) -> int:
-    """How many digits tell values of a metric apart: errors of proportions are small."""
-    return 3 if metric in SMALL else 2
+    """How many digits tell values apart: errors of proportions are small, models of nuclei much alike."""
+    return 3 if plain(metric).partition(":")[0] in SMALL else 2
 
 
 def interval(low: float, high: float, digits: int = 2) -> str:
@@ -122,6 +132,8 @@ def summary(facts: Facts, record: RunRecord) -> str:
         made = next((step for step in reversed(record.steps) if step.do == "deconvolve"), None)
         if made:
             return f"Cell types of {sections}, estimated to {made.to} by {made.use}."
+        if nuclei := next((step for step in reversed(record.steps) if step.do == "segment"), None):
+            return f"{_found(facts, record)} by {nuclei.use}{_value(record.scores, nuclei.to)}"
         return f"{count(facts.table.n_obs, 'observation')} in {sections}. The recipe predicts no domains."
     last = facts.guesses[-1]
     kinds = count(len(last.names), "domain")
@@ -129,22 +141,35 @@ def summary(facts: Facts, record: RunRecord) -> str:
     return f"{found[0].upper()}{found[1:]}{_value(record.scores, last.slot)}"
 
 
+def _found(facts: Facts, record: RunRecord) -> str:
+    """How many nuclei a model that was applied has found; a run tells what finding them was worth."""
+    sections = count(len(facts.samples.names), "section")
+    frame = record.tables.get("nuclei-found")
+    if frame is None or "nuclei" not in frame:
+        return f"Nuclei in pictures of {sections}, found"
+    total = int(frame["nuclei"].sum())
+    return f"{figure(total)} {'nucleus' if total == 1 else 'nuclei'} found in {sections}"
+
+
 def _value(scores: pd.DataFrame, slot: str) -> str:
     rows = scores[(scores["slot"] == slot) & (scores["metric"] != CLUSTERS)]
     if not len(rows):
         return "; nothing was scored."
     names = list(dict.fromkeys(rows["metric"]))
-    names.sort(key=lambda name: (name != "ari", ":" in name))  # what follows a donor is no headline
+    names.sort(key=lambda name: (name not in FIRST, ":" in name))  # what follows a donor is no headline
     first = names[0]
     rows = rows[rows["metric"] == first]
     means = rows[rows["sample"] == MEAN]
     row = (means if len(means) else rows).iloc[0]
-    between = interval(row["low"], row["high"])
+    digits = digits_of(first)
+    between = interval(row["low"], row["high"], digits)
     bounds = f" ({between})" if between else ""
     against = " against the known labels" if first in {"ari", "nmi", "ami"} else ""
     what = "mean " if len(means) else ""
     way = " (lower is better)" if higher_is_better(first, slot) is False else ""
-    return f"; {what}{metric_name(first)} {number(row['value'])}{bounds}{way}{against}{_protocol(row)}."
+    return (
+        f"; {what}{metric_name(first)} {number(row['value'], digits)}{bounds}{way}{against}{_protocol(row)}."
+    )
 
 
 def _protocol(row: pd.Series[Any]) -> str:

@@ -19,6 +19,8 @@ from triptych.report.facts import Facts, gather
 from triptych.report.maps import map_section, map_steps
 from triptych.report.markup import Html, join, tag
 from triptych.report.newcomers import distances, newcomer_section
+from triptych.report.nuclei import TITLE as NUCLEI
+from triptych.report.nuclei import has_nuclei, nuclei_section
 from triptych.report.opening import cautions, contents, header
 from triptych.report.protocols import protocol_block
 from triptych.report.reconstructions import drawings, reconstruction_section
@@ -79,6 +81,8 @@ def page(facts: Facts, record: RunRecord, canvas: Canvas) -> str:
         chapters["new"] = ("New sections", newcomer_section(canvas, record))
     scores = join([protocol_block(facts, record), score_section(canvas, facts, record)])
     chapters["scores"] = ("Scores", scores)
+    if has_nuclei(facts, record):
+        chapters["nuclei"] = (NUCLEI, nuclei_section(canvas, facts, record))
     if has_abundance(facts, record):
         chapters["abundance"] = (CELL_TYPES, abundance_section(canvas, facts, record))
     if views(record):

@@ -13,7 +13,7 @@ from triptych.metrics import registry as metrics
 from triptych.pipeline.each import patterns
 from triptych.pipeline.recipe import Recipe
 from triptych.studies.design import Design, candidates
-from triptych.studies.execute import result_of, target_of
+from triptych.studies.execute import ELSEWHERE, result_of, target_of
 from triptych.studies.summary import OF_RUNS
 
 
@@ -41,8 +41,10 @@ def check(design: Design, recipes: Mapping[str, Recipe]) -> None:
     faults.check(
         not repeated, f"{listing(repeated)} repeats steps for each view: that is for run, not for compare."
     )
-    name = design.metric.partition(":")[0]
+    name = design.metric.partition("@")[0].partition(":")[0]
     faults.check(name in metrics, f"metric: there is no {name}. {nearest(name, metrics)}")
+    judged = not design.metric.endswith(ELSEWHERE) or bool(design.other[0])
+    faults.check(judged, "it judges on other data, and none are named: --set elsewhere=PATH.")
     _check_tables(design, recipes, faults)
     if design.nested is not None:
         by = design.judged_by(design.nested)
@@ -75,6 +77,8 @@ def _check_tables(design: Design, recipes: Mapping[str, Recipe], faults: Faults)
 
 def _called(step: Any, recipe: Recipe) -> str:
     """The name of the metric that a score step gives."""
+    if step.organs != "all":
+        return f"{step.use}:{step.organs}"
     plain = step.x or step.truth in {slots.TRUTH, slots.ABUNDANCE, target_of(recipe.steps, step.guess)}
     return str(step.use) if plain else f"{step.use}:{Slot.parse(step.truth).key}"
 

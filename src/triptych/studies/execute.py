@@ -33,6 +33,8 @@ from triptych.studies.failures import Failures
 ALL: Final = "(all)"  # the sample of what was scored over the study
 ELSEWHERE: Final = "@elsewhere"  # ends the names of metrics of other data
 SIMILARITY: Final = "colocalisation-similarity"
+LEARNED: Final = frozenset({"predict", "segment"})
+RESULTS: Final = frozenset({"cluster", "refine", "predict", "segment"})  # verbs that write what is compared
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,8 +88,8 @@ class Executed:
 
 
 def result_of(recipe: Recipe) -> str:
-    """The slot of the labels, or of the predicted cell types, that a recipe writes last: its result."""
-    written = [step.writes for step in recipe.steps if step.do in {"cluster", "refine", "predict"}]
+    """The slot of the labels, predicted cell types or nuclei that a recipe writes last: its result."""
+    written = [step.writes for step in recipe.steps if step.do in RESULTS]
     return written[-1] if written else ""
 
 
@@ -224,8 +226,9 @@ def execute(
                 there = scores_of(applying.apply(chain, seen), recipe)
                 found.append(there.assign(metric=there["metric"] + ELSEWHERE, seed=seed))
             frames += [one.assign(arm=arm, k_from=k_from, seconds=seconds) for one in found]
-            one = Guess(arm, k_from, seed)
-            guesses.append(_with_result(one, Study(copy), slot, target_of(recipe.steps, slot)))
+            if Slot.parse(slot).container != "nuclei":
+                one = Guess(arm, k_from, seed)
+                guesses.append(_with_result(one, Study(copy), slot, target_of(recipe.steps, slot)))
             warnings += [warning for warning in record.warnings if warning not in warnings]
     if not frames:
         failures.raise_first()
@@ -276,8 +279,8 @@ def scores_of(record: RunRecord, recipe: Recipe) -> pd.DataFrame:
 
 
 def _taken(record: RunRecord, slot: str, scores: pd.DataFrame) -> Iterator[pd.DataFrame]:
-    """The seconds that learning and predicting cell types took, as a score over the study."""
-    took = [step.worked_s for step in record.steps if step.do == "predict" and step.to == slot]
+    """The seconds that learning and predicting cell types, or nuclei, took, as a score over the study."""
+    took = [step.worked_s for step in record.steps if step.do in LEARNED and step.to == slot]
     if took and took[-1] > 0 and not scores.empty:  # applying learns nothing
         own = scores.iloc[:1].assign(metric="seconds", sample=ALL, donor="", value=took[-1])
         yield own.assign(low=np.nan, high=np.nan, slot=slot)

@@ -7,7 +7,7 @@ from dataclasses import MISSING, asdict, fields, is_dataclass
 import numpy as np
 import pytest
 
-from triptych.core.errors import WeightsError
+from triptych.core.errors import RecipeError, WeightsError
 from triptych.core.models import ABOUT, ARRAYS
 from triptych.core.protocols import Places
 
@@ -32,9 +32,29 @@ def small(request):
         params = {key: value for key, value in wanted.items() if type(known.get(key)) is type(value)}
         if hasattr(cls, "card"):
             params["weights"] = str(request.getfixturevalue("published")(name)[1])
+        if known.get("model") == "":  # of a fitted segmenter
+            params["model"] = str(request.getfixturevalue("segmenter"))
         return registry.make(name, params)
 
     return build
+
+
+@pytest.fixture(scope="session")
+def segmenter(tmp_path_factory):
+    """The folder of a network for nuclei of two classes, as it is before its training, at 1 µm per pixel."""
+    import torch
+
+    from triptych.nets.hv_model import HvModel, to_arrays
+    from triptych.nets.unet_hv import halo_px, multiple_px, started
+
+    shape, folder = {"width": 4, "depth": 2}, tmp_path_factory.mktemp("segmenter")
+    net = started(2, torch.Generator().manual_seed(0), **shape)
+    HvModel(
+        to_arrays(net), "unet-hv", shape, ("a", "b"), 1.0,
+        halo_px=halo_px(2), multiple_px=multiple_px(2), threshold=0.5, least_px=2, views=1,
+        losses=np.zeros(1),
+    ).save(folder)  # fmt: skip
+    return folder
 
 
 @pytest.fixture
@@ -131,15 +151,16 @@ def refuses_damage(tmp_path):
         model.save(folder)
         sound = {name: (folder / name).read_bytes() for name in (ARRAYS, ABOUT)}
         about = json.loads(sound[ABOUT])
-        array = next(field.name for field in fields(model) if field.name not in about["values"])
+        values = about["values"]
+        arrays = [field.name for field in fields(model) if field.name not in values]  # some models have none
         wrong = [
-            (ABOUT, json.dumps(about | {"values": about["values"] | {array: [1]}}).encode()),
+            *((ABOUT, json.dumps(about | {"values": values | {one: [1]}}).encode()) for one in arrays[:1]),
             (ARRAYS, b""), (ARRAYS, sound[ARRAYS][:-1]), (ARRAYS, sound[ARRAYS][: len(sound[ARRAYS]) // 2]),
             (ABOUT, b"{"), (ABOUT, b"\xff\xfe"), (ABOUT, b"[1]"),
             (ABOUT, json.dumps(about | {"values": [1]}).encode()),
             (ABOUT, json.dumps(about | {"format": 99}).encode()),
             (ABOUT, json.dumps(about | {"model": "FittedOther"}).encode()),
-            (ABOUT, json.dumps(about | {"values": about["values"] | {"stranger": 1}}).encode()),
+            (ABOUT, json.dumps(about | {"values": values | {"stranger": 1}}).encode()),
         ]  # fmt: skip
         for name, content in wrong:
             (folder / name).write_bytes(content)
@@ -150,6 +171,22 @@ def refuses_damage(tmp_path):
         (folder / ARRAYS).unlink()
         with pytest.raises(WeightsError, match=f"holds no {ARRAYS}"):
             component.restore(folder)
+
+    return check
+
+
+@pytest.fixture
+def refuses_nonsense():
+    """Set each number of a component to what no number of it can be: the refusal must name the parameter."""
+
+    def check(registry, component, name):
+        given = asdict(component)
+        numbers = [key for key, value in given.items() if type(value) in (int, float)]
+        for key in numbers:
+            for wrong in (-(10**9), float("nan")):
+                with pytest.raises(RecipeError, match=rf"parameters of {name}: .*\b{key}\b"):
+                    registry.make(name, given | {key: wrong})
+        return numbers
 
     return check
 

@@ -3,7 +3,7 @@
 import pytest
 
 from triptych.report.directions import CEILING, FLOOR, controls, explained, higher_is_better, mixing, nuisance
-from triptych.report.wording import heading, metric_name, title
+from triptych.report.wording import digits_of, heading, metric_name, title
 
 
 @pytest.mark.parametrize(
@@ -25,6 +25,13 @@ from triptych.report.wording import heading, metric_name, title
         ("label-entropy", "obs:domain", False),
         ("label-entropy:donor", "obs:domain", True),
         ("types-found", "obs:domain", True),
+        ("pq:new@elsewhere", "nuclei:found", True),
+        ("dice:seen", "nuclei:found", True),
+        ("count-error", "nuclei:found", False),
+        ("count-error:new@elsewhere", "", False),
+        ("jensen-shannon@elsewhere", "", False),
+        ("ari:donor@elsewhere", "obs:domain", False),
+        ("ari:new", "obs:domain", None),
     ],
 )
 def test_direction_of_a_score(metric, slot, better):
@@ -49,6 +56,27 @@ def test_names_keep_their_letters_and_say_what_was_compared():
     assert metric_name("nmi:cell_type") == "NMI with obs:cell_type"
     assert heading("ari:donor") == "ARI with the donor (lower is better)"
     assert heading("silhouette", ["obs:domain", "obs:batch"]) == "Silhouette"  # they point both ways
+
+
+@pytest.mark.parametrize(
+    ("metric", "shown"),
+    [
+        ("pq@elsewhere", "Panoptic quality, other data"),
+        ("pq:new@elsewhere", "Panoptic quality in new organs, other data"),
+        ("dice:seen@elsewhere", "Dice in seen organs, other data"),
+        ("aji", "AJI"),
+        ("mpq-pooled", "Pooled panoptic quality, mean over types"),
+        ("count-error@elsewhere", "Error of number, other data (lower is better)"),
+        ("ari:new", "ARI with obs:new"),  # a column of that name
+    ],
+)
+def test_metrics_of_nuclei_say_where_they_were_measured(metric, shown):
+    assert heading(metric) == shown
+    assert digits_of(metric) == (2 if metric == "ari:new" else 3)
+
+
+def test_controls_of_nuclei_are_explained():
+    assert explained("pq:new", "nuclei:found") == explained("type-f1", "nuclei:found") != ""
 
 
 def test_shuffled_is_the_ceiling_of_mixing_and_the_floor_of_the_rest():

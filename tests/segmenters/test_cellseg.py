@@ -323,7 +323,7 @@ def test_encoders_that_cannot_be_used(name, params, message):
 
 
 def test_tiles_that_cannot_be_used():
-    with pytest.raises(DataError, match="There are no labelled tiles"):
+    with pytest.raises(DataError, match="hovernet: there are no labelled tiles"):
         registry.make("hovernet", HOVER).fit(Discs(0), np.random.default_rng(0))
 
 

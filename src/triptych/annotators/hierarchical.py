@@ -86,7 +86,10 @@ class Hierarchical(Clustering, Scoring):
         if not 0 < self.prior < 1:
             raise ValueError("prior must lie between 0 and 1, neither included")
         if not all(0 <= weight < np.inf for weight in self.weights):
-            raise ValueError("weights must not be negative; 0 leaves evidence out")
+            raise ValueError(
+                "proliferation_weight, tumour_weight, private_weight and normal_weight must not be negative; "
+                "0 leaves evidence out"
+            )
 
     @property
     def weights(self) -> tuple[float, float, float, float]:

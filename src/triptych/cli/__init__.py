@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from triptych.cli import caching, looking, running, simulating
+from triptych.cli import caching, converting, looking, running, simulating
 from triptych.core.errors import TriptychError
 
 app = typer.Typer(
@@ -19,7 +19,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for module in (running, looking, simulating):
+for module in (running, looking, simulating, converting):
     for command in module.COMMANDS:
         app.command()(command)
 app.add_typer(caching.app, name="cache")

@@ -112,7 +112,7 @@ class OutlinedSection(LabelSection):
     outlines
         In pixels of the picture.
     shift_px
-        Of each ring, to where the picture shows it, shape (m, 2); NaN: nobody knows where.
+        Of each ring, to where the picture shows it, shape (m, 2); finite.
     types
         Code of the type of each ring, shape (m,); -1 = unknown.
     """

@@ -28,6 +28,7 @@ from triptych.pipeline.label_sections import (
     LabelSection,
     OutlinedSection,
     PicturedSection,
+    some_rings,
 )
 from triptych.pipeline.outlined import known_labels, outlines_in
 from triptych.pipeline.study import STUDY, Study
@@ -35,6 +36,10 @@ from triptych.tiles.label_store import LabelStore, LabelStoreWriter
 
 FOLDER: Final = "tiles"  # of the cache, and of a run
 REVISION: Final = 1  # rises when the tiles of the same labels change
+NOTHING: Final = (
+    "Look at the pictures and their outlines; register.use=none takes the outlines as they are, "
+    "segment.learn_from=known what people drew."
+)
 EMPTY: Final = 0.1  # tiles without a nucleus that are kept, as a share of those with some
 
 
@@ -75,8 +80,11 @@ def section_of(study: Study, step: Any, sample: str, learn_from: str) -> Named:
     middle = np.nanmedian(moved, axis=0) if np.isfinite(moved).all(axis=1).any() else np.full(2, np.nan)
     shift = np.vstack([moved, middle])[outlines.row] * image_scale  # row -1 is the last one
     scaled = outlines if image_scale == 1 else replace_px(outlines, image_scale)
-    kinds = np.concatenate([code, [-1]])[outlines.row]
-    return Named(OutlinedSection(**common, outlines=scaled, shift_px=shift, types=kinds), names)
+    kinds, placed = np.concatenate([code, [-1]])[outlines.row], np.isfinite(shift).all(axis=1)
+    section = OutlinedSection(
+        **common, outlines=some_rings(scaled, placed), shift_px=shift[placed], types=kinds[placed]
+    )
+    return Named(section, names)
 
 
 def replace_px(outlines: Any, scale: float) -> Any:
@@ -111,9 +119,7 @@ def store_of(study: Study, step: Any) -> LabelStore:
     sections = {name: section_of(study, step, name, step.learn_from) for name in names}
     classes = tuple(sorted({name for one in sections.values() for name in one.names}))
     if not any(len(one.section.centres_px) for one in sections.values()):
-        raise DataError(
-            "No section has a nucleus to learn from.", "Look at the notes on registration and outlines."
-        )
+        raise DataError(f"No section has a nucleus to learn from. {refused(study, step)}".rstrip(), NOTHING)
     half = folder.with_name(f"{folder.name}.{os.getpid()}")  # another process may be making the same
     writer = LabelStoreWriter(half, classes, step.mpp, step.tile_px)
     for one in track(list(sections.values()), "labelled tiles", len(sections)):

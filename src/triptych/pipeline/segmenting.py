@@ -14,7 +14,7 @@ from triptych.core.nuclei import Found, Overlaps, SegmenterModel
 from triptych.core.protocols import Codes
 from triptych.maths.overlaps import OverlapsBuilder, joined, with_classes
 from triptych.pipeline.label_sections import Box, LabelSection
-from triptych.pipeline.labelling import Named, organ_of, section_of, store_of, tile_of
+from triptych.pipeline.labelling import Named, organ_of, section_of, store_of, tile_of, usable
 from triptych.pipeline.outlined import has_known
 from triptych.pipeline.study import STUDY, Study
 
@@ -72,13 +72,16 @@ def gathered(study: Study, step: Any, unit: str) -> dict[str, Any]:
         Name of a fold; or `STUDY`, for the fit on all.
     """
     held = [] if unit == STUDY else folds_of(study, step.held_out)[unit]
+    there = set(usable(study, step))
     store = store_of(study, step)
     kept = ~store.about["sample"].isin(held).to_numpy()
     if not kept.any():
         raise DataError(f"No tile is left to learn from once {unit} is held out.", "Bring more sections.")
     return {
         "tiles": store if kept.all() else store.subset(np.flatnonzero(kept)),
-        "judged": [judged_section(study, step, name) for name in held],
+        "judged": [
+            judged_section(study, step, name) for name in held if name in there or has_known(study, name)
+        ],
         "unit": unit,
     }
 

@@ -144,14 +144,19 @@ class StainCorrelation:
 
     def _wrong(self, score: float, found: list[Surface], fit: Similarity) -> str:
         peaks = [one.peak() for one in found]
-        best = max((one.z.max() for one in found if np.isfinite(one.z).all()), default=np.nan)
+        highest = [one.z.max() for one in found if np.isfinite(one.z).all()]
         ends = sum(not inside for *_, inside in peaks)
+        best = (
+            f"the best single region has {max(highest):.1f}, and in {ends} the best match lies at the end of "
+            "the range"
+            if highest
+            else "no region of the picture shows anything to compare them with"
+        )
         return (
             f"The outlines do not lie on the haematoxylin: {int(fit.used.sum())} of {len(found)} regions "
             f"agree on a shift within {self.max_shift_um:g} µm, and the median score after it is "
-            f"{score:.1f}, where {self.least_score:g} are needed; the best single region has {best:.1f}, and "
-            f"in {ends} the best match lies at the end of the range. Do they belong to this picture, at its "
-            "full resolution, and is max_shift_um large enough?"
+            f"{score:.1f}, where {self.least_score:g} are needed; {best}. Do they belong to this picture, at "
+            "its full resolution, and is max_shift_um large enough?"
         )
 
 

@@ -45,9 +45,10 @@ def labels_block(canvas: Canvas, facts: Facts, record: RunRecord) -> Html:
 def _table(frame: pd.DataFrame) -> Html:
     """A row for each organ, and one for all."""
     counted = by_organ(frame)
-    classes = [name for name in counted if name.startswith(COUNT)]
+    classes = [str(name) for name in counted if str(name).startswith(COUNT)]
     lines = []
-    for organ, row in [("all", _all(counted)), *list(counted.iterrows())[:MOST]]:
+    rows: list[tuple[Any, dict[Any, float]]] = [("all", counted.sum().to_dict())]
+    for organ, row in [*rows, *list(counted.head(MOST).to_dict("index").items())]:
         untyped = row["nuclei"] - sum(row[name] for name in classes)
         kinds = [figure(int(row[name])) for name in classes]
         ignored = f"{row['ignored'] / row['tiles']:.1%}" if row["tiles"] else DASH
@@ -63,7 +64,7 @@ def _table(frame: pd.DataFrame) -> Html:
 
 def by_organ(frame: pd.DataFrame) -> pd.DataFrame:
     """Samples, donors, tiles, nuclei, those of each class, ignored tiles: by organ, most tiles first."""
-    counted = ["tiles", "nuclei", *(name for name in frame if str(name).startswith(COUNT))]
+    counted = ["tiles", "nuclei", *(str(name) for name in frame if str(name).startswith(COUNT))]
     frame = frame.assign(**{name: pd.to_numeric(frame[name], errors="coerce").fillna(0) for name in counted})
     share = frame["share_ignored"] if "share_ignored" in frame else pd.Series(0.0, frame.index)
     frame["ignored"] = pd.to_numeric(share, errors="coerce").fillna(0) * frame["tiles"]
@@ -71,10 +72,6 @@ def by_organ(frame: pd.DataFrame) -> pd.DataFrame:
     found = grouped[[*counted, "ignored"]].sum()
     found["samples"], found["donors"] = grouped["sample"].nunique(), grouped["donor"].nunique()
     return found.sort_values("tiles", ascending=False, kind="stable")
-
-
-def _all(counted: pd.DataFrame) -> pd.Series[Any]:
-    return counted.sum()
 
 
 def _picture(canvas: Canvas, facts: Facts, name: str, path: Path) -> Html:

@@ -43,7 +43,7 @@ BY_CLASS: Final = (
     Column("pq", "image", "PQ, by image"), Column("pq", "pooled", "PQ, pooled"),
     Column("type-f1", "image", "F1, by image"), Column("type-f1", "pooled", "F1, pooled"),
 )  # fmt: skip
-Rows = dict[tuple[str, str, str, str, str], Any]  # group, segmenter, class, metric, over → row
+Rows = dict[tuple[str, str, str, str], Any]  # group, segmenter, metric, over → row
 
 
 def scored_block(canvas: Canvas, facts: Facts, record: RunRecord) -> Html:
@@ -52,32 +52,28 @@ def scored_block(canvas: Canvas, facts: Facts, record: RunRecord) -> Html:
     if not found:
         return Html("")
     notes = dict.fromkeys([str(one.frame.attrs.get("note", "")) for one in found])
-    words = [*filter(None, notes), *filter(None, [told, *_seen(facts, record, found).values()])]
+    words = [*filter(None, notes), *filter(None, [told, *_seen(facts, record, found)])]
     return join([
         tag("h3", "What was found of known nuclei"), *(tag("p", text, class_="note") for text in words),
         _chart(canvas, found), _by_organ(found), _by_class(found),
     ])  # fmt: skip
 
 
-def _seen(facts: Facts, record: RunRecord, found: list[View]) -> dict[str, str]:
-    """Segmenter → which organs its fits had seen, in a sentence; alike ones are told once."""
+def _seen(facts: Facts, record: RunRecord, found: list[View]) -> list[str]:
+    """Which organs the fits had seen, in sentences; those that are alike are told once."""
     reads, said = reads_of(record), dict[str, list[str]]()
     for one in found:
-        held = facts.table.uns.get(UNS, {}).get(Slot.parse(reads[one.table].get("nuclei", "nuclei:-")).key)
-        if held is None or not {"organs", "seen"} <= set(held):
+        slot = reads[one.table].get("nuclei", "")
+        held = facts.table.uns.get(UNS, {}).get(Slot.parse(slot).key if slot else one.name)
+        if held is None or not {"organs", "seen"} <= set(held) or not len(held["organs"]):
             continue
-        organs, seen = np.asarray(held["organs"]).astype(str), np.asarray(held["seen"], bool)
-        if not len(organs):
-            continue
-        old = sorted(set(organs[seen]))
-        words = (
-            f"had other tissue of {', '.join(old)} in the fit" if old else "had no tissue of that organ in it"
-        )
+        old = sorted(set(np.asarray(held["organs"]).astype(str)[np.asarray(held["seen"], bool)]))
+        words = f"had other tissue of {', '.join(old)} in it" if old else "had no tissue of that organ in it"
         said.setdefault(words, []).append(one.name)
-    return {
-        words: f"The fit by which each organ was judged {words}{_of(names, len(found))}."
+    return [
+        f"The fit by which each organ was judged {words}{_of(names, len(found))}."
         for words, names in said.items()
-    }
+    ]
 
 
 def _of(names: list[str], total: int) -> str:
@@ -110,9 +106,10 @@ def _chart(canvas: Canvas, found: list[View]) -> Html:
 
 
 def _organs(found: Sequence[View]) -> list[str]:
-    """All together first, then each."""
+    """All together first, unless there is but one, then each."""
     names = dict.fromkeys(name for one in found for name in one.frame["organ"])
-    return [*([ALL] if ALL in names else []), *(name for name in names if name != ALL)][: MOST + 1]
+    each = [name for name in names if name != ALL]
+    return [*([ALL] if ALL in names and len(each) != 1 else []), *each][: MOST + 1]
 
 
 def _select(frame: pd.DataFrame, column: Column, kind: str) -> pd.DataFrame:
@@ -127,7 +124,9 @@ def _by_organ(found: list[View]) -> Html:
     for one in found:
         for column in BY_ORGAN:
             picked = _select(one.frame, column, ALL)
-            rows |= {(str(r["organ"]), one.name, *column[:2]): r for r in picked.to_dict("records")}  # type: ignore[misc]
+            rows |= {
+                (str(r["organ"]), one.name, column.metric, column.over): r for r in picked.to_dict("records")
+            }
     caption = "By organ, nuclei of whatever type; small: 95 % interval, of three images or more"
     return _grid(_organs(found), [one.name for one in found], BY_ORGAN, rows, ("Organ", caption))
 
@@ -139,7 +138,9 @@ def _by_class(found: list[View]) -> Html:
         frame = one.frame[(one.frame["organ"] == ALL) & (one.frame["class"] != ALL)]
         for column in BY_CLASS:
             picked = frame[(frame["metric"] == column.metric) & (frame["over"] == column.over)]
-            rows |= {(str(r["class"]), one.name, *column[:2]): r for r in picked.to_dict("records")}  # type: ignore[misc]
+            rows |= {
+                (str(r["class"]), one.name, column.metric, column.over): r for r in picked.to_dict("records")
+            }
     names = sorted(dict.fromkeys(key[0] for key in rows), key=lambda name: name != MEAN)[: MOST + 1]
     if not names:
         return Html("")
@@ -157,15 +158,16 @@ def _grid(
     """A row for each group and segmenter; the best of a group is bold where there are several."""
     best = {
         (group, column): _best(
-            [rows.get((group, name, *column[:2])) for name in segmenters], greater=column.greater
-        )  # type: ignore[call-overload]
+            [rows.get((group, name, column.metric, column.over)) for name in segmenters],
+            greater=column.greater,
+        )
         for group in groups
         for column in columns
     }
     lines: list[list[str | Html]] = []
     for group in groups:
         for name in segmenters:
-            found = [rows.get((group, name, *column[:2])) for column in columns]  # type: ignore[call-overload]
+            found = [rows.get((group, name, column.metric, column.over)) for column in columns]
             there = [row for row in found if row is not None]
             if not there:
                 continue

@@ -32,7 +32,7 @@ from triptych.report.overlays import FOLDER, file_name, rgb
 from triptych.report.thumbnails import UnreadableImageError, thumbnail
 from triptych.report.wording import figure as whole
 
-CLOSE_UM: Final = 250.0  # side of the part that is shown with outlines
+CLOSE_UM: Final = 128.0  # side of the part that is shown with outlines
 CLOSE_PX: Final = 1000  # the same where no µm per pixel are known, and the most pixels that are drawn of it
 SIZE: Final = (12.0, 6.4)  # inches
 DPI: Final = 110
@@ -136,7 +136,7 @@ def _close_up(
     corners = (x0 / small, (x0 + side) / small, (y0 + side) / small, y0 / small)
     ax.imshow(pixels, extent=corners, interpolation="antialiased")
     rows = touching(batch.outlines, square)
-    ax.add_collection(rings(_some(batch.outlines, rows), _shown(batch)[rows], width=0.9), autolim=False)
+    ax.add_collection(rings(_some(batch.outlines, rows), _shown(batch)[rows], width=1.2), autolim=False)
     show(ax, square)
     ax.set_title("the square", fontsize=9)
     if classes:

@@ -15,6 +15,7 @@ from triptych.core.nuclei import TileSource
 from triptych.core.randomness import seed_from
 from triptych.core.settings import device
 from triptych.nets.hv_model import PLAIN, HvModel, to_arrays
+from triptych.segmenters.door import check_tiles
 
 if TYPE_CHECKING:
     from triptych.nets.cellseg_encoder import Encoder, Family
@@ -158,7 +159,7 @@ class Hovernet:
         Raises
         ------
         DataError
-            When there are no tiles, or they are too small.
+            When there are no tiles, or they are too small or without a scale.
         RecipeError
             When the encoder cannot be used.
         WeightsError
@@ -168,10 +169,12 @@ class Hovernet:
         """
         from triptych.nets.cellseg import network
         from triptych.nets.cellseg_weights import fill, found
-        from triptych.nets.hv_training import check_tiles, trained
+        from triptych.nets.hv_training import check_tiles as check_sizes
+        from triptych.nets.hv_training import trained
         from triptych.nets.seeding import global_torch_seed
 
-        check_tiles(tiles, self.crop_px)
+        check_tiles(self.family, tiles)
+        check_sizes(tiles, self.crop_px)
         encoder = self._wanted()
         path = found(self.weights, encoder.published)
         net = network(

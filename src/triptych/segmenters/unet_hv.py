@@ -13,10 +13,12 @@ from triptych.core.nuclei import TileSource
 from triptych.core.randomness import torch_generator
 from triptych.core.settings import device
 from triptych.nets.hv_model import PLAIN, HvModel, to_arrays
+from triptych.segmenters.door import check_tiles
 
 if TYPE_CHECKING:
     from triptych.nets.hv_training import HvTraining
 
+NAME: Final = "unet-hv"
 WARM_UP: Final = 50  # steps at most in which the learning rate rises
 
 
@@ -57,9 +59,9 @@ class UnetHv:
 
     width: int = 32
     depth: int = 4
-    steps: int = 1650
+    steps: int = 1000
     batch: int = 8
-    crop_px: int = 192
+    crop_px: int = 256
     learning_rate: float = 2e-3
     stain_jitter: float = 1.0
     scale_jitter: float = 0.0
@@ -106,19 +108,19 @@ class UnetHv:
         Raises
         ------
         DataError
-            When there are no tiles, or they are too small.
+            When there are no tiles, or they are too small or without a scale.
         NumericsError
             When a loss is not finite.
         """
-        from triptych.nets.hv_training import check_tiles, trained
+        from triptych.nets.hv_training import trained
         from triptych.nets.unet_hv import halo_px, multiple_px, started
 
-        check_tiles(tiles, self.crop_px)
+        check_tiles(NAME, tiles)
         shape = {"width": self.width, "depth": self.depth}
         net = started(len(tiles.classes), torch_generator(rng), **shape).to(device())
         losses = trained(net, tiles, self.training(), rng)
         model = HvModel(
-            to_arrays(net), "unet-hv", shape, tuple(tiles.classes), tiles.mpp,
+            to_arrays(net), NAME, shape, tuple(tiles.classes), tiles.mpp,
             halo_px=halo_px(self.depth), multiple_px=multiple_px(self.depth),
             threshold=self.threshold, least_px=round(self.least_um2 / tiles.mpp**2),
             views=self.views, losses=np.array(losses),

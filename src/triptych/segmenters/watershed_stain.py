@@ -94,13 +94,15 @@ class WatershedStain:
         Raises
         ------
         DataError
-            When there are no tiles, or they have one shade only.
+            When there are no tiles, or they have one shade only where anything is known.
         """
         check_tiles(NAME, tiles)
         counts = sum(self._counts(tiles), start=np.zeros(len(EDGES) - 1, np.int64))
-        if np.count_nonzero(counts) < 2:
+        shades = np.count_nonzero(counts)
+        if shades < 2:
+            what = "the tiles hold one shade only" if shades else "all pixels of the tiles are to be ignored"
             raise DataError(
-                f"{NAME}: the tiles hold one shade only, so that no threshold parts nuclei from the rest.",
+                f"{NAME}: {what}, so that no threshold parts nuclei from the rest.",
                 "Bring tiles of stained tissue.",
             )
         return Fit(None, FittedWatershedStain(self, tiles.mpp, _otsu(counts)))

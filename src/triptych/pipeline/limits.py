@@ -44,7 +44,8 @@ def warnings(planned: list[PlannedStep], records: list[StepRecord], study: Study
     without = _unscored(planned)
     if without:
         found.append(f"Without known labels, so without scores: {', '.join(without)}.")
-    missing = {n: _unlabelled(study, n) for n in study.samples} if study.has(slots.TRUTH) else {}
+    against = any(slots.TRUTH in step.reads.values() for step in scored)
+    missing = {n: _unlabelled(study, n) for n in study.samples} if against and study.has(slots.TRUTH) else {}
     counts = ", ".join(f"{n} {count}" for n, count in missing.items() if 0 < count < len(study.rows(n)))
     if counts:
         found.append(f"Observations without a known label are left out of the scores: {counts}.")

@@ -62,12 +62,12 @@ class Batch:
             "x_px": centre[:, 0], "y_px": centre[:, 1],
             "x_um": centre[:, 0] * mpp, "y_um": centre[:, 1] * mpp, "area_um2": area * mpp**2,
         }  # fmt: skip
-        frame = pd.DataFrame(found).round(DECIMALS)
+        frame = pd.DataFrame(found).astype(float).round(DECIMALS)
         if self.probabilities.shape[1]:
             frame["type"] = np.asarray(classes, object)[self.probabilities.argmax(axis=1)]
-            frame["confidence"] = self.probabilities.max(axis=1).round(DECIMALS)
+            frame["confidence"] = self.probabilities.max(axis=1).astype(float).round(DECIMALS)
             for name, values in zip(classes, self.probabilities.T, strict=True):
-                frame[f"p_{name}"] = values.round(DECIMALS)
+                frame[f"p_{name}"] = values.astype(float).round(DECIMALS)
         frame.index = pd.Index([f"n{start + i}" for i in range(len(frame))], name="id")
         return frame
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -80,11 +81,7 @@ def find_nuclei(link: Link, study: Study, sample: str, stem: Path, *, colours: M
         for part in segmented(picture, model, wanted=wanted, pool=pool):
             files.add(_batch(part, to_full))
         batch = files.whole()
-    try:
-        import spatialdata  # noqa: F401
-    except ImportError:
-        pass
-    else:
+    if len(batch) and find_spec("spatialdata"):
         write_shapes(stem.with_name(f"{stem.name}.nuclei.zarr"), batch, model.classes, mpp)
     return Slide(sample, batch)
 

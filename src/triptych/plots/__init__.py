@@ -20,6 +20,9 @@
 `triptych.plots.overlay`  patches over a slide
 `triptych.plots.patches`  small pictures side by side
 `triptych.plots.coverage`  how often intervals hold
+`triptych.plots.registration`  by how much outlines lay beside a picture
+`triptych.plots.reliability`  whether a confidence means what it says
+`triptych.plots.nuclei`   labelled tiles, and scores of nuclei by organ
 `triptych.plots.cluster_map`  tables of pairs in the order of one tree
 `triptych.plots.legend`   names beside colours
 `triptych.plots.names`    names on axes, shortened

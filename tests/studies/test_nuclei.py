@@ -92,7 +92,7 @@ def test_by_the_command_line(place, tmp_path, monkeypatch, capsys):
 def test_what_is_known_by_hand_is_not_what_transcripts_say(place):
     recipes = design(place).recipes()
     assert set(recipes) >= ARMS
-    steps = {name: [step for step in one.steps if step.do == "segment"][0] for name, one in recipes.items()}
+    steps = {name: next(s for s in one.steps if s.do == "segment") for name, one in recipes.items()}
     assert steps["hierarchical · by hand"].learn_from == "known"
     assert steps["hierarchical · transcripts"].learn_from == "outlines"
     assert steps["hierarchical · transcripts"].places == "obsm:spatial_registered"

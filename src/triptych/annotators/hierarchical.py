@@ -87,8 +87,8 @@ class Hierarchical(Clustering, Scoring):
             raise ValueError("prior must lie between 0 and 1, neither included")
         if not all(0 <= weight < np.inf for weight in self.weights):
             raise ValueError(
-                "proliferation_weight, tumour_weight, private_weight and normal_weight must not be negative; "
-                "0 leaves evidence out"
+                "weights (proliferation_weight, tumour_weight, private_weight, normal_weight) must not be "
+                "negative; 0 leaves evidence out"
             )
 
     @property

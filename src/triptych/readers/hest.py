@@ -72,7 +72,7 @@ class Hest:
     cite: ClassVar[str] = "10.48550/arXiv.2406.16192"
 
     def __post_init__(self) -> None:
-        if self.quality < 0:
+        if not self.quality >= 0:  # nor what is no number
             raise ValueError(f"quality must not be negative, got {self.quality:g}")
 
     def recognises(self, path: Path) -> bool:

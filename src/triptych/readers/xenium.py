@@ -60,7 +60,7 @@ class Xenium:
     cite: ClassVar[str] = ""
 
     def __post_init__(self) -> None:
-        if self.quality < 0:
+        if not self.quality >= 0:  # nor what is no number
             raise ValueError(f"quality must not be negative, got {self.quality:g}")
         if not 0 < self.reach_um <= 100:
             raise ValueError(f"reach_um must be above 0 and at most 100, got {self.reach_um:g}")

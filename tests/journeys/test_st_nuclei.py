@@ -38,7 +38,6 @@ from .nuclei_study import (
 )  # fmt: skip
 
 NEW = Painted("L1", "Lung", "D9", side_px=256)
-FEW = ("each.of=[unet-hv]",)
 
 
 @pytest.fixture(scope="module")
@@ -296,10 +295,8 @@ def test_a_marker_file_with_an_unknown_class_is_refused(done, there, told):
         "organism: human\nsources: {me: myself}\nclasses:\n"
         "  inflamatory: {programmes: {t: {positive: [CD3D, CD3E], source: me}}}\n"
     )
-    message = told(
-        "run", "st-nuclei", done / "study", "-o", there / "out", *changes(f"hierarchical.markers={there}/own.yaml"),
-        code=2,
-    )  # fmt: skip
+    words = changes(f"hierarchical.markers={there / 'own.yaml'}")
+    message = told("run", "st-nuclei", done / "study", "-o", there / "out", *words, code=2)
     assert "there is no class inflamatory. Did you mean inflammatory" in message
 
 

@@ -199,6 +199,20 @@ def test_a_store_that_is_there_is_not_made_again(table, monkeypatch):
     assert store_of(Study(table), step()).folder == first.folder
 
 
+def test_a_store_that_was_damaged_is_made_again(table, caplog):
+    whole = files(folder := store_of(Study(table), step()).folder)
+    (folder / "shard-00000" / "types.npy").write_bytes(b"no")
+    assert files(store_of(Study(table), step()).folder) == whole
+    assert "are damaged" in caplog.text
+
+
+def test_a_picture_without_a_resolution_is_refused(table):
+    table.uns["triptych"] = {**table.uns["triptych"], "samples": table.uns["triptych"]["samples"].copy()}
+    table.uns["triptych"]["samples"].loc["K2", "mpp"] = np.nan
+    with pytest.raises(DataError, match="K2 has no µm per pixel"):
+        store_of(Study(table), step())
+
+
 # -- harm --------------------------------------------------------------------------------------------
 
 

@@ -48,7 +48,7 @@ def test_polygons_are_closed_and_named_by_the_rows_of_the_table(written):
         assert shape.is_valid
         assert [row["x_px"], row["y_px"]] == pytest.approx([shape.centroid.x, shape.centroid.y], abs=1e-2)
         assert [row["x_um"], row["y_um"]] == pytest.approx([row["x_px"] * MPP, row["y_px"] * MPP], abs=1e-3)
-        assert row["area_um2"] == pytest.approx(shape.area * MPP**2, rel=1e-3)
+        assert row["area_um2"] == pytest.approx(shape.area * MPP**2, abs=0.03)  # corners are rounded
         kind = CLASSES[chance.argmax()]
         assert row["type"] == kind
         assert row["confidence"] == pytest.approx(chance.max(), abs=1e-4)

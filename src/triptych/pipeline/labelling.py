@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 from collections.abc import Iterator
@@ -34,6 +35,7 @@ from triptych.pipeline.outlined import known_labels, outlines_in
 from triptych.pipeline.study import STUDY, Study
 from triptych.tiles.label_store import LabelStore, LabelStoreWriter
 
+log = logging.getLogger(__name__)
 FOLDER: Final = "tiles"  # of the cache, and of a run
 REVISION: Final = 1  # rises when the tiles of the same labels change
 NOTHING: Final = (
@@ -56,8 +58,9 @@ def section_of(study: Study, step: Any, sample: str, learn_from: str) -> Named:
     Raises
     ------
     DataError
-        When its outlines or labels are missing or damaged.
+        When its outlines or labels are missing or damaged, or it has no µm per pixel.
     """
+    study.pixels(sample)  # the door: a picture and its resolution
     about = study.about.loc[sample].to_dict()
     image_scale = float(about["image_scale"])
     common = {
@@ -113,8 +116,8 @@ def store_of(study: Study, step: Any) -> LabelStore:
         When no section has a nucleus to learn from.
     """
     folder = cache_dir() / FOLDER / _key(study, step)
-    if (folder / "manifest.json").is_file():
-        return LabelStore.open(folder)
+    if (folder / "manifest.json").is_file() and (there := _opened(folder)) is not None:
+        return there
     names = usable(study, step)
     sections = {name: section_of(study, step, name, step.learn_from) for name in names}
     classes = tuple(sorted({name for one in sections.values() for name in one.names}))
@@ -137,6 +140,16 @@ def store_of(study: Study, step: Any) -> LabelStore:
     writer.close({"learn_from": step.learn_from, "harm": step.harm.model_dump(), "quality": _quality(study)})
     _put(half, folder)
     return LabelStore.open(folder)
+
+
+def _opened(folder: Path) -> LabelStore | None:
+    """A finished store; None when it is damaged, which is logged, and it is then out of the way."""
+    try:
+        return LabelStore.open(folder)
+    except DataError as error:
+        log.warning("labelled tiles in the cache are damaged (%s) and are made again", error.message)
+        shutil.rmtree(folder)
+        return None
 
 
 def _put(made: Path, folder: Path) -> None:

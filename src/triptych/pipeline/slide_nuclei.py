@@ -66,7 +66,13 @@ def find_nuclei(link: Link, study: Study, sample: str, stem: Path, *, colours: M
         Files are called this and ``.nuclei.geojson``, ``.nuclei.csv``, ``.nuclei.zarr``.
     colours
         Type → red, green and blue.
+
+    Raises
+    ------
+    DataError
+        When the slide has no µm per pixel.
     """
+    study.pixels(sample)  # the door: a picture and its resolution
     about, model = study.about.loc[sample].to_dict(), link.model
     mpp, image_scale = float(about["mpp"]), float(about["image_scale"])
     scale = mpp / image_scale / link.step.mpp  # pixels of the model per pixel of the image

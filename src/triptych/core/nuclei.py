@@ -146,7 +146,7 @@ class Annotation:
 
     def best(self, least: float) -> tuple[Codes, Vector]:
         """Code of the likeliest class and its probability; -1 where that is below ``least``, or unknown."""
-        known = np.isfinite(self.probabilities).all(axis=1)
+        known: NDArray[np.bool_] = np.asarray(np.isfinite(self.probabilities).all(axis=1))
         if not self.classes:
             return np.full(len(known), -1), np.full(len(known), np.nan)
         filled = np.where(known[:, None], self.probabilities, 0.0)

@@ -96,8 +96,8 @@ def digest(slot: str, about: Mapping[str, Any]) -> str:
         beside = (
             str(Path(str(about.get("nuclei", ""))).with_suffix(".types.csv")) if about.get("nuclei") else ""
         )
-        files = [named, str(about.get("nuclei", "")), beside]
-        digests = [_file(one) for one in files if one and Path(one).exists()]
+        lies = [named, str(about.get("nuclei", "")), beside]
+        digests = [_file(one) for one in lies if one and Path(one).exists()]
         return identity.of_json([digests, str(about.get("outline_matrix", "")), float(about["mpp"])])
     if slot == slots.MOLECULES:
         return identity.of_json([*_file(named), str(about.get("stain_matrix", "")), float(about["mpp"])])

@@ -83,7 +83,8 @@ def section_of(study: Study, step: Any, sample: str, learn_from: str) -> Named:
     middle = np.nanmedian(moved, axis=0) if np.isfinite(moved).all(axis=1).any() else np.full(2, np.nan)
     shift = np.vstack([moved, middle])[outlines.row] * image_scale  # row -1 is the last one
     scaled = outlines if image_scale == 1 else replace_px(outlines, image_scale)
-    kinds, placed = np.concatenate([code, [-1]])[outlines.row], np.isfinite(shift).all(axis=1)
+    kinds = np.concatenate([code, [-1]])[outlines.row]
+    placed = np.asarray(np.isfinite(shift).all(axis=1))
     section = OutlinedSection(
         **common, outlines=some_rings(scaled, placed), shift_px=shift[placed], types=kinds[placed]
     )

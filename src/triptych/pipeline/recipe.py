@@ -160,11 +160,11 @@ def _keys(place: Where, content: Mapping[str, Any]) -> list[str]:
 
 
 def _models() -> tuple[type[BaseModel], ...]:
-    from triptych.pipeline import steps
+    from triptych.pipeline import steps, steps_nuclei
 
     return (
         steps.Encode, steps.Align, steps.Fuse, steps.Cluster, steps.Refine, steps.Deconvolve, steps.Predict,
-        steps.Register, steps.Annotate, steps.Segment, steps.Score, steps.Analyse,
+        steps_nuclei.Register, steps_nuclei.Annotate, steps_nuclei.Segment, steps.Score, steps.Analyse,
     )  # fmt: skip
 
 

@@ -134,7 +134,7 @@ def _image(about: About) -> Any:
         (top, bottom), (left, right), _ = block_info[None]["array-location"]
         return _opened(about.image).read(left, top, right - left, bottom - top)
 
-    pixels = da.map_blocks(block, chunks=chunks, dtype=np.uint8).transpose(2, 0, 1)
+    pixels = da.map_blocks(block, chunks=chunks, dtype=np.uint8).transpose(2, 0, 1)  # type: ignore[no-untyped-call,unused-ignore]
     to_full = Scale([1 / about.image_scale] * 2, axes=("x", "y"))
     frames = {name: Sequence([to_full, to]) for name, to in _frames(about).items()}
     return Image2DModel.parse(pixels, dims=("c", "y", "x"), c_coords=["r", "g", "b"], transformations=frames)

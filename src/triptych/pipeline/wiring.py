@@ -11,7 +11,7 @@ from triptych.core.errors import RecipeError
 from triptych.core.slots import Slot
 from triptych.pipeline.recipe import Recipe
 from triptych.pipeline.rooms import BY_VERB
-from triptych.pipeline.steps import BaseStep
+from triptych.pipeline.step import BaseStep
 
 DATA = (
     slots.COUNTS, slots.SAMPLE, slots.DONOR, slots.BATCH, slots.TRUTH, slots.SPATIAL,

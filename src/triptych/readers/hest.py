@@ -114,7 +114,7 @@ class Hest:
         if about is None or found is None or tally is None or truth is None:
             raise DataError(faults.found.pop())
         words = files.words()
-        genes = with_panel(tally.genes.astype(str), words.get("panel"))
+        genes = with_panel(tally.genes, words.get("panel"))
         obs, px = _cells(found, about.mpp)
         inside = ~beside(px, px, about)
         outside.append(Outside(files.name, tally.outside, tally.good, _check_inside(inside), len(inside)))
@@ -133,12 +133,13 @@ class Hest:
         return tally
 
 
-def with_panel(genes: NDArray[np.str_], panel: Any) -> pd.Index:
+def with_panel(genes: pd.Index, panel: Any) -> pd.Index:
     """The genes that were counted, then those of the panel of which a section has no transcript.
 
     Without them sections would seem to have been measured on other genes, and only those that all sections
     happen to show would be kept.
     """
+    genes = genes.astype(str)
     named = [str(gene) for gene in panel] if isinstance(panel, list) else []
     return pd.Index([*genes, *(gene for gene in dict.fromkeys(named) if gene not in set(genes))], dtype=str)
 

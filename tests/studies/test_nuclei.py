@@ -49,7 +49,7 @@ def test_the_tables_tell_of_other_data_by_organs_seen_and_new(place, tmp_path):
         ).all()
     assert table.loc["dice@elsewhere", "watershed"] > 0.85
     runs = result.runs
-    assert set(runs["arm"]) == ARMS | {"without"}
+    assert set(runs["arm"]) == ARMS | {"with", "without"}
     organs = runs[(runs["metric"] == "dice:seen@elsewhere") & (runs["arm"] == "hierarchical · watershed")]
     assert set(organs.dropna(subset="value")["sample"]) - {"(mean)", "(all)"} == {"N1"}
     new = runs[(runs["metric"] == "dice:new@elsewhere") & (runs["arm"] == "hierarchical · watershed")]

@@ -18,7 +18,7 @@ from triptych.metrics import registry as metrics
 from triptych.pipeline.scoring import MEAN
 from triptych.pipeline.study import STUDY, Study
 from triptych.studies.design import Design
-from triptych.studies.execute import ALL, Executed
+from triptych.studies.execute import ALL, ELSEWHERE, Executed
 from triptych.studies.resampling import OF_TABLES, block_tables, draws_of, resampled
 from triptych.studies.resampling_types import OF_SUMS, of_section
 
@@ -66,11 +66,12 @@ def summary(executed: Executed, *, seed: int = 0) -> pd.DataFrame:
         each = part.groupby(["sample", "donor"], sort=False)["value"].mean()
         low, high, kind = _interval(each, drawn.get((str(arm), str(k_from), str(metric))), seed)
         if not kind and len(each) == 1 and part["low"].notna().all():  # the section's own, over seeds
-            low, high, kind = float(part["low"].mean()), float(part["high"].mean()), "spatial blocks"
+            low, high, kind = float(part["low"].mean()), float(part["high"].mean()), drawn_of(str(metric))
         by_seed = part.groupby("seed")["value"].mean()
         whole = set(part["sample"]) == {ALL}
-        donors = set(executed.study.donors.values()) if whole else set(part["donor"])
-        samples = executed.study.samples if whole else tuple(part["sample"].unique())
+        donors, samples = set(part["donor"]), set(part["sample"])
+        if whole:
+            donors, samples = _whole(executed, str(metric))
         rows.append({
             "arm": arm, "k_from": k_from, "metric": metric, "value": float(each.mean()), "low": low,
             "high": high, "sd_seeds": float(by_seed.std(ddof=1)) if len(by_seed) > 1 else np.nan,
@@ -80,6 +81,21 @@ def summary(executed: Executed, *, seed: int = 0) -> pd.DataFrame:
             "interval": kind, "protocol": part["protocol"].iloc[0],
         })  # fmt: skip
     return pd.DataFrame(rows, columns=list(SUMMARY))
+
+
+def drawn_of(metric: str) -> str:
+    """What the interval of a score over a whole study draws."""
+    made = metrics.make(metric.partition("@")[0].partition(":")[0])
+    return "pictures" if made.against == "nuclei" else "spatial blocks"
+
+
+def _whole(executed: Executed, metric: str) -> tuple[set[str], set[str]]:
+    """Donors and sections of a study; of other data those that any of their scores names."""
+    if not metric.endswith(ELSEWHERE):
+        return set(executed.study.donors.values()), set(executed.study.samples)
+    there = units(executed.runs)
+    there = there[there["metric"].astype(str).str.endswith(ELSEWHERE) & (there["sample"] != ALL)]
+    return set(there["donor"]), set(there["sample"])
 
 
 def _interval(each: pd.Series, drawn: Vector | None, seed: int) -> tuple[float, float, str]:

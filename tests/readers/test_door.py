@@ -47,6 +47,9 @@ def test_the_form(table):
         "transcripts",
         "cell_boundaries",
         "nucleus_boundaries",
+        "outline_matrix",
+        "nuclei",
+        "organ",
     ]
 
 

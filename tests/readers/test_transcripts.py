@@ -141,7 +141,7 @@ def test_whole_numbers_beside_missing_ones_keep_their_digits(tmp_path, rng):
 def test_other_columns(tmp_path):
     path = write(tmp_path / "t.csv", pd.DataFrame({"x": [1.0], "why": [2.0], "gene": ["A"]}))
     with pytest.raises(
-        DataError, match="t.csv is no table of molecules: it has the columns x, why, gene, not x_location, y_"
+        DataError, match="t.csv is no table of molecules: it has the columns x, why, gene, not he_x, he_y, "
     ):
         read_molecules(path, GENES)
 

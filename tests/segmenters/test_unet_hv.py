@@ -95,7 +95,7 @@ def test_the_seed_decides_the_model():
 
 
 def test_small_tiles_are_refused():
-    with pytest.raises(DataError, match="sides of 40 px, and crop_px is 192"):
+    with pytest.raises(DataError, match="sides of 40 px, and crop_px is 256"):
         UnetHv().fit(Blobs(), np.random.default_rng(0))
 
 

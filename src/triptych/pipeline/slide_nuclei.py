@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from triptych.core import slots
+from triptych.core.errors import DataError
 from triptych.core.nuclei import Outlines, SegmenterModel
 from triptych.core.protocols import Matrix
 from triptych.maths.polygons import centroids_px
@@ -72,9 +73,12 @@ def find_nuclei(link: Link, study: Study, sample: str, stem: Path, *, colours: M
     DataError
         When the slide has no µm per pixel.
     """
-    study.pixels(sample)  # the door: a picture and its resolution
     about, model = study.about.loc[sample].to_dict(), link.model
     mpp, image_scale = float(about["mpp"]), float(about["image_scale"])
+    if not np.isfinite(mpp):
+        raise DataError(
+            f"{sample} has no µm per pixel.", "Give mpp in a study manifest, or --mpp for a slide."
+        )
     scale = mpp / image_scale / link.step.mpp  # pixels of the model per pixel of the image
     picture = Rescaled(open_slide(str(about["image"])), scale)
     to_full = 1 / (scale * image_scale)

@@ -28,7 +28,6 @@ QUICK = (
     "unet-hv.width=4", "unet-hv.depth=2", "unet-hv.steps=3", "unet-hv.crop_px=64", "segment.tile_px=64",
     "stain-correlation.max_shift_um=2", "stain-correlation.region_um=48", "stain-correlation.least_score=2",
 )  # fmt: skip
-UNREGISTERED = "register.use=none"
 
 
 @dataclass(frozen=True)

@@ -131,7 +131,14 @@ def _protocol(ledger: Ledger, step: Any, reads: dict[str, str]) -> tuple[str, li
 def _held_against(study: Study, step: Any) -> tuple[str, list[str]]:
     """How a segmentation is judged: what was held out, and whether what it is held against is known."""
     known = [name for name in study.samples if has_known(study, name)]
-    notes = [segmenting.WEAKER[step.held_out]] if step.held_out in segmenting.WEAKER else []
+    notes_of_types = []
+    if step.types and step.learn_from == "outlines" and step.held_out != "none":
+        notes_of_types.append(
+            f"{step.types} were told with all sections in view, those held out among them: "
+            "transductive in the types, though not in the pictures."
+        )
+    weaker = [segmenting.WEAKER[step.held_out]] if step.held_out in segmenting.WEAKER else []
+    notes = [*weaker, *notes_of_types]
     against = "known nuclei" if len(known) == len(study.samples) else "outlines of the instrument"
     if 0 < len(known) < len(study.samples):
         against = "known nuclei or outlines"
@@ -201,6 +208,7 @@ def _unit(ledger: Ledger, recipe: Recipe, step: Any, component: Any, name: str) 
     inputs = [(role, ledger.identity(slot, read_as)) for role, slot in reads.items()]
     inputs += _beside(step, component)
     inputs += [("fold", name)] if step.do in {"predict", "segment"} else []
+    inputs += _whose(study, step) if step.do == "segment" else []
     drawn = component.random or step.do in {"score", "analyse"} or getattr(step, "stain", None)
     name_of = type(getattr(component, "of", component)).__qualname__
     about = (step.do, name_of, component.revision)
@@ -209,6 +217,15 @@ def _unit(ledger: Ledger, recipe: Recipe, step: Any, component: Any, name: str) 
         params = {name: value for name, value in params.items() if name not in PATHS}
     key = identity.of_step(about, params, inputs, recipe.seed if drawn else None)
     return Unit(name, component, key, state), notes
+
+
+def _whose(study: Study, step: Any) -> list[tuple[str, str]]:
+    """What decides which tiles are held out, and what is known of nuclei that people drew."""
+    about = study.about.reindex(columns=["donor", "organ"]).astype(str)
+    found = [("whose", identity.of_json(about.loc[list(study.samples)].to_numpy().tolist()))]
+    if study.has(slots.TRUTH):  # types of nuclei, learned from or judged
+        found.append(("truth", study.digest(slots.TRUTH, STUDY)))
+    return found
 
 
 def _beside(step: Any, component: Any) -> list[tuple[str, str]]:
